@@ -1,0 +1,22 @@
+//! Cryptography: keys by their use, boxes, randomness from a seed. Follows spec 01.
+//!
+//! A [`Suite`] is chosen by type. [`Nacl`] is the one for use, [`Reference`] the independent one that vectors and
+//! properties are run with as well.
+
+mod embedded;
+mod keys;
+mod nacl;
+mod random;
+mod reference;
+mod secret;
+mod suite;
+
+pub use embedded::{OVERHEAD, OpenError, SEALED_CHALLENGE, SEALED_KEY, inverted, open, seal};
+pub use keys::{
+    Ephemeral, Instance, KeyPair, KeyUse, Person, PublicKey, Relay, Static, constant_time_eq,
+};
+pub use nacl::{Nacl, NaclKey};
+pub use random::{Purpose, Random};
+pub use reference::{Reference, ReferenceKey};
+pub use secret::Secret;
+pub use suite::{Forged, KEY, NONCE, PairKey, RawKey, SmallOrder, Suite, TAG};

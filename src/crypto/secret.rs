@@ -1,0 +1,70 @@
+//! Bytes that must not be seen, compared in constant time and wiped when they go.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// `N` secret bytes on the heap, so that moving them leaves no copy. Wiped on drop; equality takes the same time
+/// whatever the contents; `Debug` shows a placeholder.
+pub struct Secret<const N: usize>(Box<[u8; N]>);
+
+impl<const N: usize> Secret<N> {
+    /// Takes `bytes` in and wipes what they were taken from.
+    #[must_use]
+    pub fn take(bytes: &mut [u8; N]) -> Self {
+        let mut secret = Self(Box::new([0; N]));
+        secret.0.copy_from_slice(bytes);
+        bytes.zeroize();
+        secret
+    }
+
+    /// Filled by `fill`, without a copy elsewhere.
+    pub(crate) fn filled(fill: impl FnOnce(&mut [u8; N])) -> Self {
+        let mut secret = Self(Box::new([0; N]));
+        fill(&mut secret.0);
+        secret
+    }
+
+    /// A look at the bytes. Whoever copies them has to wipe the copy.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; N] {
+        &self.0
+    }
+}
+
+impl<const N: usize> Clone for Secret<N> {
+    fn clone(&self) -> Self {
+        Self::filled(|bytes| bytes.copy_from_slice(self.expose()))
+    }
+}
+
+impl<const N: usize> Drop for Secret<N> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
+
+impl<const N: usize> PartialEq for Secret<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+    }
+}
+
+impl<const N: usize> Eq for Secret<N> {}
+
+impl<const N: usize> Hash for Secret<N> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<const N: usize> fmt::Debug for Secret<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}

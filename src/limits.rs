@@ -1,0 +1,74 @@
+//! Every default bound in one table, which code, documentation and tests use.
+
+use crate::time::Micros;
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $value:expr),+ $(,)?) => {
+        $($(#[doc = $doc])+ pub const $name: usize = $value;)+
+
+        /// The table: name, default, meaning.
+        pub const TABLE: &[(&str, usize, &str)] =
+            &[$((stringify!($name), $name, concat!($($doc),+))),+];
+    };
+}
+
+limits! {
+    /// The longest frame, in bytes; refused before it is opened (spec 04).
+    FRAME: 131_072,
+    /// The size of a fragment, in bytes (spec 04).
+    FRAGMENT: 65_536,
+    /// A text of this many UTF-16 code units or more is fragmented (spec 04).
+    WHOLE_TEXT: 16_384,
+    /// The longest message that a channel assembles from fragments, in bytes.
+    ASSEMBLED: 16 * 1024 * 1024,
+    /// The most fragments of one assembled message.
+    FRAGMENTS: 65_536,
+    /// The longest control message of the layers 1, 2, 6 and 7a, in bytes.
+    CONTROL: 16_384,
+    /// Bytes on one connection that the driver has and has not yet reported as drained, before more is held back.
+    WINDOW: 256 * 1024,
+    /// Half-open sessions that a listener has at a time; further spares wait (spec 02).
+    HALF_OPEN: 16,
+    /// Connections of a node in all.
+    NODE_CONNECTIONS: 1_024,
+    /// Invitations of a node that are open or remembered as used, expired or revoked.
+    INVITATIONS: 1_024,
+    /// The longest email or instance name, in bytes.
+    NAME: 1_024,
+    /// The longest URL, in bytes.
+    URL: 2_048,
+    /// Effects that a node or relay has ready before it answers `Full` to a message.
+    EFFECTS: 4_096,
+}
+
+/// The time limit of a step (spec 00).
+pub const STEP: Micros = Micros::secs(10);
+/// The time limit for opening a WebSocket (spec 00).
+pub const OPEN: Micros = Micros::secs(5);
+/// A keepalive is sent after this long without sending (spec 04).
+pub const KEEPALIVE_SEND: Micros = Micros::secs(20);
+/// A channel is given up after this long without hearing (spec 04).
+pub const KEEPALIVE_GIVE_UP: Micros = Micros::secs(25);
+/// A listener registers anew this long after an error (spec 00).
+pub const REGISTER_AGAIN: Micros = Micros::secs(10);
+/// What a listener adds to the ping interval before it gives up (spec 02).
+pub const PING_GRACE: Micros = Micros::secs(4);
+/// Spare connections of a listener (spec 00).
+pub const SPARES: usize = 2;
+/// The life of an invitation (spec 00).
+pub const INVITATION_LIFE: Micros = Micros::secs(60);
+/// The window within which a second connection is a duplicate (spec 05).
+pub const DUPLICATE_WINDOW: Micros = Micros::secs(2);
+/// Delays before a failing route is dialled again; the last one for ever (spec 00).
+pub const BACK_OFF: [Micros; 6] = [
+    Micros::secs(5),
+    Micros::secs(10),
+    Micros::secs(20),
+    Micros::secs(30),
+    Micros::secs(60),
+    Micros::secs(120),
+];
+/// The base of the delay after an established connection closed (spec 00).
+pub const RECONNECT: Micros = Micros::secs(5);
+/// A connection that was told to close and has not is forgotten after this long.
+pub const CLOSE: Micros = Micros::secs(5);
