@@ -87,6 +87,9 @@ pub enum Refusal {
     /// The key asked for is our person key; an instance key is due. The invitation was made wrongly.
     #[error("the target is a person key of mine, not an instance key")]
     PersonKeyTarget,
+    /// The peer presents our own key.
+    #[error("the peer presents our own instance key: a connection with oneself")]
+    Oneself,
     /// We do not want this peer.
     #[error("connections with this key are not wanted")]
     UnwantedPeer,
@@ -202,6 +205,8 @@ whys! {
     #[error("the challenge or its answer is wrong")] Challenge = "wrong_challenge",
     /// Nobody waits under the requested key.
     #[error("nobody is listening under that key")] NoListener = "nobody_listening",
+    /// The other connection of a relayed pair ended, so this one did.
+    #[error("the other connection of the pair ended")] Partner = "partner_gone",
 
     // Handshake (spec 03).
     /// Both sides act as initiator on one connection.
@@ -268,8 +273,6 @@ whys! {
     #[error("there is a connection for this already")] Duplicate = "duplicate",
     /// A newer connection took this one's place.
     #[error("a newer connection took the place of this one")] Replaced = "replaced",
-    /// The peer has our own instance key.
-    #[error("this is a connection with oneself")] SelfConnection = "self_connection",
     /// The peer has our own person id.
     #[error("the peer is the same person; two instances need different persons")] SamePerson = "same_person",
     /// What the peer says differs from what it proved, or from what is on record.

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::note::Note;
 use crate::time::{Deadline, Now};
 
 /// A connection of one machine, named by that machine, never used twice.
@@ -99,6 +100,8 @@ pub struct Full;
 pub enum Output<E> {
     /// Send one message; its bytes are in the buffer that was given to `poll`.
     Send(Kind),
+    /// A message passed (only when notes are asked for).
+    Note(Note),
     /// Something to know.
     Event(E),
     /// It is over: close the connection with [`CloseReason::of`](crate::fault::CloseReason::of) this fault.

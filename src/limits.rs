@@ -39,6 +39,30 @@ limits! {
     URL: 2_048,
     /// Effects that a node or relay has ready before it answers `Full` to a message.
     EFFECTS: 4_096,
+    /// The longest message that a relay copies, in bytes.
+    RELAY_MESSAGE: 256 * 1024,
+    /// What a relay keeps of an initiator's messages until the relaying starts, in bytes; then it closes (spec 02).
+    RELAY_HELD: 64 * 1024,
+    /// What a relay keeps for a slow reader beyond the window, in bytes or one message; then it answers `Full`.
+    RELAY_BACKLOG: 256 * 1024,
+    /// What a message counts for beyond its length wherever a relay counts bytes.
+    RELAY_PER_MESSAGE: 64,
+    /// Bytes of used buffers that a relay keeps for the next messages.
+    RELAY_POOL: 1024 * 1024,
+    /// Spare connections of one key at a relay.
+    RELAY_SPARES_PER_KEY: 16,
+    /// Spare connections at a relay in all.
+    RELAY_SPARES: 16_384,
+    /// Challenges of a relay that wait for their answer.
+    RELAY_CHALLENGES: 1_024,
+    /// Connections of a relay in all.
+    RELAY_CONNECTIONS: 32_768,
+    /// Connections of a relay from one address (IPv6: from one /64 network).
+    RELAY_CONNECTIONS_PER_ADDRESS: 256,
+    /// Addresses that a relay keeps count of.
+    RELAY_ADDRESSES: 65_536,
+    /// New connections from one address that a relay takes at once; then one each `RELAY_RATE`.
+    RELAY_BURST: 64,
 }
 
 /// The time limit of a step (spec 00).
@@ -72,3 +96,11 @@ pub const BACK_OFF: [Micros; 6] = [
 pub const RECONNECT: Micros = Micros::secs(5);
 /// A connection that was told to close and has not is forgotten after this long.
 pub const CLOSE: Micros = Micros::secs(5);
+/// A relay pings a spare connection this long after success or the last pong (spec 00).
+pub const RELAY_PING: Micros = Micros::secs(25);
+/// A spare connection has this long for its pong (spec 00).
+pub const RELAY_PONG: Micros = Micros::secs(1);
+/// A relayed pair with nothing moving is closed after this long (spec 02).
+pub const RELAY_IDLE: Micros = Micros::secs(60);
+/// A relay takes one more new connection from an address each time this has passed.
+pub const RELAY_RATE: Micros = Micros::millis(100);

@@ -3,8 +3,6 @@
 
 use core::fmt;
 
-use crate::io::ConnId;
-
 /// A layer of the protocol (spec 00, "Layers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Layer {
@@ -46,11 +44,9 @@ impl fmt::Display for Layer {
     }
 }
 
-/// One message that passed.
+/// One message that passed. The connection is named by whoever hands it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Note {
-    /// On which connection of this machine.
-    pub conn: ConnId,
     /// Whether this machine sent it; otherwise it received it.
     pub sent: bool,
     /// Its layer.

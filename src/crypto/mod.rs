@@ -19,4 +19,5 @@ pub use nacl::{Nacl, NaclKey};
 pub use random::{Purpose, Random};
 pub use reference::{Reference, ReferenceKey};
 pub use secret::Secret;
+pub(crate) use secret::Wiped;
 pub use suite::{Forged, KEY, NONCE, PairKey, RawKey, SmallOrder, Suite, TAG};

@@ -1,2 +1,11 @@
-//! relay
+//! The relay (CommServer) and its listeners: layer 1. Follows spec 02.
+//!
+//! [`Registration`] is the listener's side of one spare connection, [`Relay`] a whole relay, [`wire`] the messages
+//! between them.
+
+mod registration;
+mod server;
 pub mod wire;
+
+pub use registration::{HandedOver, NotTaken, Registration, RegistrationEvent};
+pub use server::{Relay, RelayConfig, RelayEvent, RelayStats};

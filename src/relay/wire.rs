@@ -19,7 +19,9 @@ pub struct AuthenticationRequest {
 /// Listener to relay: `register`.
 #[must_use]
 pub fn register(key: &PublicKey<Instance>) -> String {
-    Writer::command("register").hex("publicKey", key.bytes()).finish()
+    Writer::command("register")
+        .hex("publicKey", key.bytes())
+        .finish()
 }
 
 /// Relay to listener: `authentication_request`.
@@ -34,13 +36,17 @@ pub fn authentication_request(request: &AuthenticationRequest) -> String {
 /// Listener to relay: `authentication_response`.
 #[must_use]
 pub fn authentication_response(response: &[u8; SEALED_CHALLENGE]) -> String {
-    Writer::command("authentication_response").hex("response", response).finish()
+    Writer::command("authentication_response")
+        .hex("response", response)
+        .finish()
 }
 
 /// Relay to listener: `authentication_success`, with the ping interval in milliseconds.
 #[must_use]
 pub fn authentication_success(ping_interval_ms: u64) -> String {
-    Writer::command("authentication_success").integer("pingInterval", ping_interval_ms).finish()
+    Writer::command("authentication_success")
+        .integer("pingInterval", ping_interval_ms)
+        .finish()
 }
 
 /// Relay to listener: `connection_handover`.
@@ -83,8 +89,12 @@ pub enum First {
 pub fn read_first(text: &str) -> Result<First, JsonFault> {
     let object = Object::parse(text)?;
     match object.command() {
-        Some("communication_request") => CommunicationRequest::from_object(&object).map(First::Request),
-        _ => Ok(First::Register(object.expect("register")?.key("publicKey")?)),
+        Some("communication_request") => {
+            CommunicationRequest::from_object(&object).map(First::Request)
+        }
+        _ => Ok(First::Register(
+            object.expect("register")?.key("publicKey")?,
+        )),
     }
 }
 
@@ -143,7 +153,9 @@ pub fn read_to_spare(text: &str) -> Result<ToSpare, JsonFault> {
     match object.command() {
         Some("ping") => Ok(ToSpare::Ping),
         Some("comm_ping") => Ok(ToSpare::CommPing),
-        _ => object.expect("connection_handover").map(|_| ToSpare::Handover),
+        _ => object
+            .expect("connection_handover")
+            .map(|_| ToSpare::Handover),
     }
 }
 

@@ -1,0 +1,36 @@
+//! What the embedder does for the driver.
+
+use chumwire::io::{Machine, NotStored};
+
+/// The embedder's part: hears events, keeps records.
+///
+/// Both methods are called inside the driver's loop, one at a time and in the machine's order. A pair of
+/// closures is a host as well.
+pub trait Host<M: Machine>: Send {
+    /// The machine has something to tell. The loop waits until this returns.
+    fn event(&mut self, event: M::Event);
+
+    /// Keeps a record for good, as one transaction.
+    ///
+    /// The loop waits on purpose: a machine reports success only after its record is safe, and nothing else
+    /// of this machine may overtake that.
+    ///
+    /// # Errors
+    /// [`NotStored`] if nothing was stored.
+    fn store(&mut self, record: M::Record) -> Result<(), NotStored>;
+}
+
+impl<M, E, S> Host<M> for (E, S)
+where
+    M: Machine,
+    E: FnMut(M::Event) + Send,
+    S: FnMut(M::Record) -> Result<(), NotStored> + Send,
+{
+    fn event(&mut self, event: M::Event) {
+        (self.0)(event);
+    }
+
+    fn store(&mut self, record: M::Record) -> Result<(), NotStored> {
+        (self.1)(record)
+    }
+}

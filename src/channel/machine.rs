@@ -1,0 +1,440 @@
+//! The machine of a channel (spec 04).
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::diagnosis::{self, Diagnosis, PostMortem, Sibling};
+use super::escape::{self, KEEPALIVE};
+use super::fragment::{self, Assembled, Assembler, FragmentFault};
+use super::frame::{Exhausted, FrameFault, Opener, Sealer};
+use super::keepalive::{Due, Keepalive};
+use crate::canon::Ignored;
+use crate::crypto::{KEY, Random, RawKey, Secret, Suite, Wiped};
+use crate::fault::{Fault, Why};
+use crate::io::{Full, Kind, Message, Output};
+use crate::limits;
+use crate::role::Role;
+use crate::step::Step;
+use crate::time::{Deadline, Micros, Now};
+
+/// The bounds of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ChannelConfig {
+    /// The longest message that is assembled from fragments, and the longest that can be sent, in bytes.
+    pub max_message: usize,
+    /// Sealed bytes that may wait to be polled before `send` answers `Full`. One message is always taken.
+    pub max_queued: usize,
+}
+
+impl Default for ChannelConfig {
+    fn default() -> Self {
+        Self { max_message: limits::ASSEMBLED, max_queued: limits::WINDOW }
+    }
+}
+
+/// Why a message is not sent. In each case nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Too much waits to be polled.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The message is longer than [`ChannelConfig::max_message`].
+    #[error("a message of {0} bytes is over the limit")]
+    TooLong(usize),
+    /// The channel has ended.
+    #[error("the channel has ended")]
+    Ended,
+}
+
+/// One end of an encrypted channel, in strict order.
+///
+/// *Handle*: [`message`](Self::message), [`send`](Self::send), [`tick`](Self::tick). *Poll*:
+/// [`received`](Self::received) for messages from the other side, [`poll`](Self::poll) for frames to it and for the
+/// end. *Look*: [`deadline`](Self::deadline). Any number of inputs may come between two polls, up to its bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Channel<S: Suite> {
+    role: Role,
+    config: ChannelConfig,
+    sealer: Sealer<S::Pair>,
+    opener: Opener<S::Pair>,
+    keepalive: Keepalive,
+    assembler: Assembler,
+    latest: Micros,
+    frames: VecDeque<Vec<u8>>,
+    frame_bytes: usize,
+    inbox: VecDeque<Delivery>,
+    inbox_bytes: usize,
+    fault: Option<Fault>,
+    told: bool,
+    post_mortem: Option<PostMortem>,
+    /// The buffer of the message that was handed out last, and others for use again. Wiped when they go.
+    current: Ignored<Delivery>,
+    plain_buffers: Ignored<Vec<Wiped>>,
+    frame_buffers: Ignored<Vec<Vec<u8>>>,
+    last_frame: Ignored<(usize, u64)>,
+}
+
+/// A message on its way to the application.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Delivery {
+    /// Part of the plaintext of one frame.
+    Frame { kind: Kind, plain: Wiped, start: usize, end: usize },
+    Assembled { kind: Kind, bytes: Wiped },
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self::Assembled { kind: Kind::Binary, bytes: Wiped::default() }
+    }
+}
+
+impl Delivery {
+    fn len(&self) -> usize {
+        match self {
+            Self::Frame { plain, .. } => plain.len(),
+            Self::Assembled { bytes, .. } => bytes.len(),
+        }
+    }
+
+    fn message(&self) -> Message<'_> {
+        let (kind, bytes) = match self {
+            Self::Frame { kind, plain, start, end } => {
+                (kind, plain.get(*start..*end).unwrap_or_default())
+            }
+            Self::Assembled { kind, bytes } => (kind, bytes.as_slice()),
+        };
+        match kind {
+            Kind::Binary => Message::Binary(bytes),
+            // It was checked when it came.
+            Kind::Text => Message::Text(core::str::from_utf8(bytes).unwrap_or_default()),
+        }
+    }
+}
+
+/// Buffers that are kept for use again.
+const KEPT_BUFFERS: usize = 8;
+/// Messages that may wait for `received`, however short.
+const INBOX_MESSAGES: usize = 64;
+
+impl<S: Suite> Channel<S> {
+    /// A channel after a handshake.
+    pub(crate) fn new(
+        now: Now,
+        key: S::Pair,
+        role: Role,
+        random: Random,
+        config: ChannelConfig,
+    ) -> Self {
+        Self {
+            role,
+            sealer: Sealer::new(key.clone(), role, random),
+            opener: Opener::new(key, role.peer()),
+            keepalive: Keepalive::start(now.mono),
+            assembler: Assembler::new(config.max_message),
+            config,
+            latest: now.mono,
+            frames: VecDeque::new(),
+            frame_bytes: 0,
+            inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            fault: None,
+            told: false,
+            post_mortem: None,
+            current: Ignored::default(),
+            plain_buffers: Ignored::default(),
+            frame_buffers: Ignored::default(),
+            last_frame: Ignored::default(),
+        }
+    }
+
+    /// A channel without a handshake, from a key that was established elsewhere (spec 03, "direct flow"). The key
+    /// must be fresh: two channels of one key and role repeat nonces.
+    #[must_use]
+    pub fn from_session_key(
+        now: Now,
+        key: Secret<KEY>,
+        role: Role,
+        random: Random,
+        config: ChannelConfig,
+    ) -> Self
+    where
+        S::Pair: RawKey,
+    {
+        Self::new(now, S::Pair::from_raw(key), role, random, config)
+    }
+
+    /// This side's role.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Takes a WebSocket message.
+    ///
+    /// # Errors
+    /// [`Full`]: pull what has been [`received`](Self::received), then offer it again.
+    pub fn message(&mut self, now: Now, message: Message<'_>) -> Result<(), Full> {
+        if self.fault.is_some() {
+            return Ok(());
+        }
+        if self.inbox.len() >= INBOX_MESSAGES || self.inbox_bytes > self.config.max_queued {
+            return Err(Full);
+        }
+        let now = now.not_before(&mut self.latest);
+        // A message at the very deadline is in time; a later one is not.
+        if self.keepalive.is_overdue(now.mono) {
+            self.fail(Why::Silent);
+            return Ok(());
+        }
+        match message {
+            Message::Text(_) => self.fail(Why::PlainText),
+            Message::Binary(frame) => self.frame(now, frame),
+        }
+        self.timers(now);
+        Ok(())
+    }
+
+    fn frame(&mut self, now: Now, frame: &[u8]) {
+        let mut plain = self.plain_buffers.pop().unwrap_or_default();
+        match self.opener.open(frame, &mut plain) {
+            Ok(opened) => {
+                *self.last_frame = (frame.len(), opened.counter);
+                self.keepalive.received(now.mono);
+                if let Err(why) = self.opened(opened.text, opened.start, plain) {
+                    self.fail(why);
+                }
+            }
+            Err(fault) => {
+                self.post_mortem = Some(PostMortem::new(frame));
+                self.fail(match fault {
+                    FrameFault::TooShort(got) => Why::FrameTooShort { got },
+                    FrameFault::TooLong(got) => Why::FrameTooLong { got },
+                    FrameFault::DoesNotOpen(counter) => Why::Frame { counter },
+                    FrameFault::Padding(_) => Why::Padding,
+                    FrameFault::Exhausted(Exhausted) => Why::NonceExhausted,
+                });
+            }
+        }
+    }
+
+    /// The plaintext of a frame goes up through keepalive and assembly.
+    fn opened(&mut self, text: bool, start: usize, plain: Wiped) -> Result<(), Why> {
+        let bytes = plain.get(start..).unwrap_or_default();
+        let assembled = if text {
+            let text = core::str::from_utf8(bytes).map_err(|_| Why::NotUtf8)?;
+            if text == KEEPALIVE {
+                self.recycle(plain);
+                return Ok(());
+            }
+            let text = escape::unescape(text, &[KEEPALIVE]).map_err(|_| Why::BadEscape)?;
+            self.assembler.text(text)
+        } else {
+            self.assembler.binary(bytes)
+        };
+        let delivery = match assembled.map_err(|fault| self.why(fault))? {
+            Assembled::Nothing => {
+                self.recycle(plain);
+                return Ok(());
+            }
+            Assembled::Text(text) => {
+                let end = start + text.len();
+                Delivery::Frame { kind: Kind::Text, plain, start, end }
+            }
+            Assembled::Binary(bytes) => {
+                let end = start + bytes.len();
+                Delivery::Frame { kind: Kind::Binary, plain, start, end }
+            }
+            Assembled::LongText(text) => Delivery::Assembled { kind: Kind::Text, bytes: text.into_bytes().into() },
+            Assembled::LongBinary(bytes) => Delivery::Assembled { kind: Kind::Binary, bytes: bytes.into() },
+        };
+        self.inbox_bytes += delivery.len();
+        self.inbox.push_back(delivery);
+        Ok(())
+    }
+
+    fn why(&self, fault: FragmentFault) -> Why {
+        match fault {
+            FragmentFault::StartInside => Why::Fragments { what: "a start inside a message" },
+            FragmentFault::EndOutside => Why::Fragments { what: "an end without a start" },
+            FragmentFault::TextInside => Why::Fragments { what: "a text inside a message" },
+            FragmentFault::TooLong => {
+                Why::Limit { what: "bytes of an assembled message", limit: self.config.max_message }
+            }
+            FragmentFault::NotUtf8 => Why::NotUtf8,
+            FragmentFault::BadEscape => Why::BadEscape,
+        }
+    }
+
+    /// Sends a message to the other side's application. Its frames are sealed at once, and polled later.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing has changed then.
+    pub fn send(&mut self, now: Now, message: Message<'_>) -> Result<(), SendError> {
+        if self.fault.is_some() {
+            return Err(SendError::Ended);
+        }
+        let (kind, bytes) = (message.kind(), message.bytes());
+        if bytes.len() > self.config.max_message {
+            return Err(SendError::TooLong(bytes.len()));
+        }
+        if self.frame_bytes > self.config.max_queued {
+            return Err(Full.into());
+        }
+        let now = now.not_before(&mut self.latest);
+        let sealed = if fragment::is_fragmented(kind, bytes) {
+            self.seal_fragments(kind, bytes)
+        } else {
+            let marks = match message {
+                Message::Binary(_) => 0,
+                Message::Text(text) => {
+                    escape::marks(text, &escape::FRAGMENTATION) + escape::marks(text, &[KEEPALIVE])
+                }
+            };
+            self.seal(kind, bytes, marks)
+        };
+        self.keepalive.sent(now.mono);
+        if let Err(Exhausted) = sealed {
+            self.fail(Why::NonceExhausted);
+            return Err(SendError::Ended);
+        }
+        self.timers(now);
+        Ok(())
+    }
+
+    fn seal_fragments(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), Exhausted> {
+        self.seal(Kind::Text, fragment::start_word(kind).as_bytes(), 0)?;
+        for fragment in bytes.chunks(limits::FRAGMENT) {
+            self.seal(Kind::Binary, fragment, 0)?;
+        }
+        self.seal(Kind::Text, escape::END.as_bytes(), 0)
+    }
+
+    fn seal(&mut self, kind: Kind, message: &[u8], marks: usize) -> Result<(), Exhausted> {
+        let mut frame = self.frame_buffers.pop().unwrap_or_default();
+        let counter = self.sealer.seal(kind == Kind::Text, message, marks, &mut frame)?;
+        *self.last_frame = (frame.len(), counter);
+        self.frame_bytes += frame.len();
+        self.frames.push_back(frame);
+        Ok(())
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now) {
+        let now = now.not_before(&mut self.latest);
+        self.timers(now);
+    }
+
+    fn timers(&mut self, now: Now) {
+        if self.fault.is_some() {
+            return;
+        }
+        match self.keepalive.due(now.mono) {
+            Due::Nothing => {}
+            Due::GiveUp => self.fail(Why::Silent),
+            Due::Send => {
+                let sealed = self.seal(Kind::Text, KEEPALIVE.as_bytes(), 0);
+                self.keepalive.sent(now.mono);
+                if let Err(Exhausted) = sealed {
+                    self.fail(Why::NonceExhausted);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, why: Why) {
+        self.fault.get_or_insert(why.at(Step::Connected));
+    }
+
+    /// The next message from the other side, in its order. It stays readable until the next call.
+    pub fn received(&mut self) -> Option<Message<'_>> {
+        let delivery = self.inbox.pop_front()?;
+        self.inbox_bytes -= delivery.len();
+        if let Delivery::Frame { plain, .. } = core::mem::replace(&mut *self.current, delivery) {
+            self.recycle(plain);
+        }
+        Some(self.current.message())
+    }
+
+    /// The next frame to send (all are binary), or, once, the end. Frames that were sealed before the end are still
+    /// given.
+    pub fn poll<E>(&mut self, bytes: &mut Vec<u8>) -> Option<Output<E>> {
+        if let Some(frame) = self.frames.pop_front() {
+            self.frame_bytes -= frame.len();
+            let old = core::mem::replace(bytes, frame);
+            if self.frame_buffers.len() < KEPT_BUFFERS {
+                self.frame_buffers.push(old);
+            }
+            return Some(Output::Send(Kind::Binary));
+        }
+        self.take_fault().map(Output::Fault)
+    }
+
+    /// When `tick` is wanted.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.fault.is_none().then(|| self.keepalive.deadline())
+    }
+
+    /// Whether frames wait to be polled.
+    #[must_use]
+    pub fn has_frames(&self) -> bool {
+        !self.frames.is_empty()
+    }
+
+    /// The end, once, ahead of the frames that still wait.
+    pub(crate) fn take_fault(&mut self) -> Option<Fault> {
+        if self.told {
+            return None;
+        }
+        self.told = self.fault.is_some();
+        self.fault.clone()
+    }
+
+    /// Whether a failed frame waits to be diagnosed.
+    pub(crate) const fn has_post_mortem(&self) -> bool {
+        self.post_mortem.is_some()
+    }
+
+    /// Length in bytes and counter of the frame that was sealed or opened last.
+    #[must_use]
+    pub fn last_frame(&self) -> (usize, u64) {
+        *self.last_frame
+    }
+
+    /// The same channel, seen by the diagnosis of a failure elsewhere.
+    #[must_use]
+    pub fn sibling(&self) -> Sibling<'_, S::Pair> {
+        Sibling { key: self.opener.key(), next: self.opener.counter().raw() }
+    }
+
+    /// Why the frame failed that ended this channel (spec 07): to be asked once, after the close has been queued,
+    /// for the local log alone. Its keys are wiped with it. The static key is that of the handshake; siblings are other channels of this node.
+    #[must_use]
+    pub fn diagnose(
+        mut self,
+        static_key: Option<&S::Pair>,
+        siblings: &[Sibling<'_, S::Pair>],
+    ) -> Option<Diagnosis> {
+        let frame = self.post_mortem.take()?;
+        Some(diagnosis::diagnose(
+            frame.bytes(),
+            self.role,
+            &self.sealer,
+            &self.opener,
+            static_key,
+            siblings,
+        ))
+    }
+
+    fn recycle(&mut self, plain: Wiped) {
+        if self.plain_buffers.len() < KEPT_BUFFERS {
+            self.plain_buffers.push(plain);
+        }
+    }
+
+    pub(crate) fn rebase(&mut self, now: Micros) {
+        self.keepalive.rebase(now);
+        self.latest = Micros::ZERO;
+    }
+}

@@ -1,0 +1,168 @@
+//! The initiator's side of the handshake (spec 03).
+//!
+//! ```text
+//! Ready ──communication_ready──> Key ──72 bytes──> done: a channel
+//! ```
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::wire::{CommunicationRequest, read_communication_ready};
+use super::{Handshaken, HandshakeConfig, open_key};
+use crate::channel::Channel;
+use crate::crypto::{self, Ephemeral, Instance, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Static, Suite};
+use crate::fault::{Fault, Why};
+use crate::io::{Kind, Message, Output};
+use crate::note::Layer;
+use crate::outbox::Outbox;
+use crate::role::Role;
+use crate::step::Step;
+use crate::time::{Alarm, Deadline, Micros, Now};
+
+/// Asks for a connection with the holder of an instance key, over a WebSocket that is open, direct or to a relay.
+///
+/// After [`Output::Event`] the channel is taken out with [`finish`](Self::finish).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Initiator<S: Suite> {
+    config: HandshakeConfig,
+    own: KeyPair<Static>,
+    target: PublicKey<Instance>,
+    random: Random,
+    state: State<S>,
+    limit: Micros,
+    latest: Micros,
+    out: Outbox<()>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum State<S: Suite> {
+    /// `communication_request` is out.
+    Ready,
+    /// Our key is out.
+    Key(Box<Keyed<S>>),
+    Done(Box<Handshaken<S>>),
+    Failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Keyed<S: Suite> {
+    ephemeral: KeyPair<Ephemeral>,
+    sent: [u8; SEALED_KEY],
+    static_key: S::Pair,
+}
+
+impl<S: Suite> Initiator<S> {
+    /// Starts: the request is ready to be polled. `own` is the static key to present; a node takes its instance key
+    /// always, recorded deployed peers took their person key for pairing.
+    #[must_use]
+    pub fn new(
+        now: Now,
+        config: HandshakeConfig,
+        own: KeyPair<Static>,
+        target: PublicKey<Instance>,
+        random: Random,
+    ) -> Self {
+        let mut out = Outbox::new(Layer::Handshake, config.notes);
+        let request = CommunicationRequest { source: own.public(), target };
+        out.text("communication_request", request.text());
+        let limit = now.mono + config.step;
+        Self { config, own, target, random, state: State::Ready, limit, latest: now.mono, out }
+    }
+
+    /// The step it is in.
+    #[must_use]
+    pub const fn step(&self) -> Step {
+        match self.state {
+            State::Ready => Step::Ready,
+            State::Key(_) | State::Done(_) | State::Failed => Step::Key,
+        }
+    }
+
+    /// Takes a WebSocket message. Once the handshake is done, messages belong to the channel.
+    pub fn message(&mut self, now: Now, message: Message<'_>) {
+        let now = now.not_before(&mut self.latest);
+        let result = match core::mem::replace(&mut self.state, State::Failed) {
+            State::Ready => self.ready(message),
+            State::Key(keyed) => self.key(now, *keyed, message),
+            state @ (State::Done(_) | State::Failed) => Ok(state),
+        };
+        match result {
+            Ok(state) => {
+                if core::mem::discriminant(&state) != core::mem::discriminant(&self.state) {
+                    self.limit = now.mono + self.config.step;
+                }
+                self.state = state;
+            }
+            Err(fault) => self.out.fail(fault),
+        }
+    }
+
+    fn ready(&mut self, message: Message<'_>) -> Result<State<S>, Fault> {
+        let at = |why: Why| why.at(Step::Ready);
+        let Message::Text(text) = message else {
+            return Err(at(Why::Kind { expected: Kind::Text }));
+        };
+        read_communication_ready(text).map_err(at)?;
+        self.out.received("communication_ready", text.len());
+        let static_key = self.own.before::<S, _>(&self.target).map_err(|_| at(Why::SmallOrder))?;
+        let ephemeral = KeyPair::generate::<S>(&mut self.random, Purpose::EphemeralKey);
+        let sent = crypto::seal(&static_key, &mut self.random, ephemeral.public().bytes());
+        self.out.binary("key", &sent);
+        Ok(State::Key(Box::new(Keyed { ephemeral, sent, static_key })))
+    }
+
+    fn key(&mut self, now: Now, keyed: Keyed<S>, message: Message<'_>) -> Result<State<S>, Fault> {
+        let at = |why: Why| why.at(Step::Key);
+        let Keyed { ephemeral, sent, static_key } = keyed;
+        let peer = open_key::<S>(&static_key, message, Some((&sent, &ephemeral.public()))).map_err(at)?;
+        self.out.received("key", SEALED_KEY);
+        let session = ephemeral.before::<S, _>(&peer).map_err(|_| at(Why::SmallOrder))?;
+        let config = self.config.channel.clone();
+        let channel = Channel::new(now, session, Role::Initiator, self.random.fork(), config);
+        self.out.event(());
+        Ok(State::Done(Box::new(Handshaken { channel, peer: self.target.presented(), static_key })))
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now) {
+        let now = now.not_before(&mut self.latest);
+        if self.deadline().is_some_and(|deadline| deadline.at <= now.mono) {
+            let fault = Why::Timeout.at(self.step());
+            self.state = State::Failed;
+            self.out.fail(fault);
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll(&mut self, bytes: &mut Vec<u8>) -> Option<Output<()>> {
+        self.out.poll(bytes)
+    }
+
+    /// When `tick` is wanted.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        match self.state {
+            State::Ready | State::Key(_) => Some(Deadline { at: self.limit, why: Alarm::StepLimit }),
+            State::Done(_) | State::Failed => None,
+        }
+    }
+
+    /// The channel, once the handshake is done; this machine back otherwise.
+    ///
+    /// # Errors
+    /// The machine itself, unchanged, if it is not done.
+    pub fn finish(self) -> Result<Handshaken<S>, Self> {
+        match self.state {
+            State::Done(done) => Ok(*done),
+            _ => Err(self),
+        }
+    }
+
+    pub(crate) fn rebase(&mut self, now: Micros) {
+        self.limit = self.limit.since(now);
+        self.latest = Micros::ZERO;
+        if let State::Done(done) = &mut self.state {
+            done.channel.rebase(now);
+        }
+    }
+}

@@ -1,0 +1,659 @@
+//! The machine of one session.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::channel::{Channel, Diagnosis, SendError, Sibling};
+use crate::contact::Contact;
+use crate::crypto::{Instance, KeyPair, PublicKey, Random, Static, Suite};
+use crate::establish::{EstablishConfig, Established, Establishment, Group, Surroundings};
+use crate::fault::{Fault, Refusal, Why};
+use crate::handshake::{
+    Acceptor, Asked, CommunicationRequest, HandshakeConfig, Handshaken, Initiator,
+};
+use crate::identity::Identity;
+use crate::io::{Closed, Full, Kind, Message, NotStored, Output};
+use crate::note::{Layer, Note};
+use crate::pairing::{Pairing, PairingConfig, PairingEvent, Token};
+use crate::role::Role;
+use crate::step::Step;
+use crate::time::{Deadline, Micros, Now};
+
+/// What the layers of a session need to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// Of the handshake and the channel.
+    pub handshake: HandshakeConfig,
+    /// Of the establishment.
+    pub establish: EstablishConfig,
+    /// Of the pairing.
+    pub pairing: PairingConfig,
+}
+
+/// What an initiator wants.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Opening {
+    /// The key to present. A node presents its instance key; recorded deployed peers presented their person key in
+    /// pairings.
+    pub own: KeyPair<Static>,
+    /// The acceptor's instance key.
+    pub target: PublicKey<Instance>,
+    /// What the connection is for.
+    pub group: Group,
+    /// The token of an invitation, for [`Group::Pairing`].
+    pub token: Option<Token>,
+}
+
+/// What a session tells.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// A request came; nothing is proven. [`Session::refuse`] can still stop it.
+    Request(CommunicationRequest),
+    /// The other side is known and what the connection is for. A pairing goes on by itself; for any other group,
+    /// messages can flow now.
+    Established(Established),
+    /// Store this contact, then call [`Session::stored`].
+    Store(Contact),
+    /// The pairing has succeeded.
+    Paired,
+    /// All is said: close in the good way.
+    Close,
+    /// A message of the group; its bytes are in the buffer that was given to `poll`.
+    Message(Kind),
+}
+
+/// One session. What it asks of its node goes through [`Surroundings`].
+///
+/// *Handle*: [`message`](Self::message), [`send`](Self::send), [`stored`](Self::stored), [`closed`](Self::closed),
+/// [`tick`](Self::tick). *Poll*: [`poll`](Self::poll). *Look*: [`step`](Self::step), [`deadline`](Self::deadline).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Session<S: Suite> {
+    role: Role,
+    config: SessionConfig,
+    own: Arc<Identity>,
+    random: Random,
+    wanted: Option<(Group, Option<Token>)>,
+    stage: Stage<S>,
+    plain: VecDeque<(Kind, Vec<u8>)>,
+    events: VecDeque<Output<SessionEvent>>,
+    fault: Option<Fault>,
+    told: bool,
+    latest: Micros,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Stage<S: Suite> {
+    Initiating(Initiator<S>),
+    Accepting(Acceptor<S>),
+    Establishing(Link<S>, Establishment<S>),
+    Pairing(Link<S>, Pairing),
+    Connected(Link<S>),
+    /// It is over. The channel stays until a failed frame has been diagnosed.
+    Ended(Option<Link<S>>, Step),
+}
+
+type Link<S> = alloc::boxed::Box<Handshaken<S>>;
+
+impl<S: Suite> Session<S> {
+    /// The side that dialled, on an open WebSocket.
+    #[must_use]
+    pub fn initiator(
+        now: Now,
+        config: SessionConfig,
+        own: Arc<Identity>,
+        mut random: Random,
+        opening: Opening,
+    ) -> Self {
+        let Opening { own: static_key, target, group, token } = opening;
+        let handshake =
+            Initiator::new(now, config.handshake.clone(), static_key, target, random.fork());
+        let mut session =
+            Self::new(now, Role::Initiator, config, own, random, Stage::Initiating(handshake));
+        session.wanted = Some((group, token));
+        while session.pump_initiator(now) {}
+        session
+    }
+
+    /// The side that waits. `first` is [`Step::Handover`] behind a relay's `connection_handover`, else
+    /// [`Step::Request`].
+    #[must_use]
+    pub fn acceptor(
+        now: Now,
+        config: SessionConfig,
+        own: Arc<Identity>,
+        mut random: Random,
+        first: Step,
+    ) -> Self {
+        let handshake = Acceptor::new(
+            now,
+            config.handshake.clone(),
+            vec![own.instance_key().clone()],
+            vec![*own.person_key().public().bytes()],
+            random.fork(),
+            first,
+        );
+        Self::new(now, Role::Acceptor, config, own, random, Stage::Accepting(handshake))
+    }
+
+    fn new(
+        now: Now,
+        role: Role,
+        config: SessionConfig,
+        own: Arc<Identity>,
+        random: Random,
+        stage: Stage<S>,
+    ) -> Self {
+        Self {
+            role,
+            config,
+            own,
+            random,
+            wanted: None,
+            stage,
+            plain: VecDeque::new(),
+            events: VecDeque::new(),
+            fault: None,
+            told: false,
+            latest: now.mono,
+        }
+    }
+
+    /// This side's role.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The step it is in.
+    #[must_use]
+    pub const fn step(&self) -> Step {
+        match &self.stage {
+            Stage::Initiating(handshake) => handshake.step(),
+            Stage::Accepting(handshake) => handshake.step(),
+            Stage::Establishing(_, establishment) => establishment.step(),
+            Stage::Pairing(_, pairing) => pairing.step(),
+            Stage::Connected(_) => Step::Connected,
+            Stage::Ended(_, step) => *step,
+        }
+    }
+
+    /// Takes a WebSocket message.
+    ///
+    /// # Errors
+    /// [`Full`]: poll for the messages that have come, then offer it again.
+    pub fn message(
+        &mut self,
+        now: Now,
+        message: Message<'_>,
+        node: &mut dyn Surroundings,
+    ) -> Result<(), Full> {
+        let now = now.not_before(&mut self.latest);
+        // Time limits that have passed come first; a message at the very deadline is in time.
+        if self.deadline().is_some_and(|deadline| deadline.at < now.mono) {
+            self.tick(now, node);
+        }
+        match &mut self.stage {
+            Stage::Initiating(handshake) => handshake.message(now, message),
+            Stage::Accepting(handshake) => handshake.message(now, message),
+            Stage::Establishing(link, _) | Stage::Pairing(link, _) | Stage::Connected(link) => {
+                link.channel.message(now, message)?;
+            }
+            Stage::Ended(..) => return Ok(()),
+        }
+        self.pump(now, node);
+        Ok(())
+    }
+
+    /// Refuses the initiator that has just asked; told to it later, like any refusal.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        if let Stage::Accepting(handshake) = &mut self.stage {
+            handshake.refuse(refusal);
+        }
+    }
+
+    /// Sends a message of the group. Only on a connected session.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing has changed then.
+    pub fn send(&mut self, now: Now, message: Message<'_>) -> Result<(), SendError> {
+        let now = now.not_before(&mut self.latest);
+        let Stage::Connected(link) = &mut self.stage else { return Err(SendError::Ended) };
+        link.channel.send(now, message)
+    }
+
+    /// The answer to [`SessionEvent::Store`].
+    pub fn stored(
+        &mut self,
+        now: Now,
+        result: Result<(), NotStored>,
+        node: &mut dyn Surroundings,
+    ) {
+        let now = now.not_before(&mut self.latest);
+        if let Stage::Pairing(_, pairing) = &mut self.stage {
+            pairing.stored(now, result);
+        }
+        self.pump(now, node);
+    }
+
+    /// The connection is gone. Gives the cause, unless all was said.
+    pub fn closed(&mut self, how: Closed, node: &mut dyn Surroundings) {
+        let good = matches!(&self.stage, Stage::Pairing(_, pairing) if pairing.awaits_close());
+        if good {
+            self.end(None);
+            self.events.push_back(Output::Event(SessionEvent::Close));
+        } else {
+            self.fail(Why::from_close(how).at(self.step()));
+        }
+        node.challenge_answered();
+    }
+
+    /// This side ends it.
+    pub fn withdraw(&mut self, why: Why, node: &mut dyn Surroundings) {
+        self.fail(why.at(self.step()));
+        node.challenge_answered();
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now, node: &mut dyn Surroundings) {
+        let now = now.not_before(&mut self.latest);
+        match &mut self.stage {
+            Stage::Initiating(handshake) => handshake.tick(now),
+            Stage::Accepting(handshake) => handshake.tick(now),
+            Stage::Establishing(link, establishment) => {
+                link.channel.tick(now);
+                establishment.tick(now, node);
+            }
+            Stage::Pairing(link, pairing) => {
+                link.channel.tick(now);
+                pairing.tick(now);
+            }
+            Stage::Connected(link) => link.channel.tick(now),
+            Stage::Ended(..) => {}
+        }
+        self.pump(now, node);
+    }
+
+    /// When `tick` is wanted.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        match &self.stage {
+            Stage::Initiating(handshake) => handshake.deadline(),
+            Stage::Accepting(handshake) => handshake.deadline(),
+            Stage::Establishing(link, establishment) => {
+                Deadline::earlier(link.channel.deadline(), establishment.deadline())
+            }
+            Stage::Pairing(link, pairing) => {
+                Deadline::earlier(link.channel.deadline(), pairing.deadline())
+            }
+            Stage::Connected(link) => link.channel.deadline(),
+            Stage::Ended(..) => None,
+        }
+    }
+
+    /// The next thing to send, or told. The end, if it is a fault, comes last and once.
+    pub fn poll(&mut self, bytes: &mut Vec<u8>) -> Option<Output<SessionEvent>> {
+        if let Some(kind) = self.poll_send(bytes) {
+            return Some(Output::Send(kind));
+        }
+        if let Some(event) = self.poll_event() {
+            return Some(event);
+        }
+        if let Some(kind) = self.poll_received(bytes) {
+            return Some(Output::Event(SessionEvent::Message(kind)));
+        }
+        self.poll_fault().map(Output::Fault)
+    }
+
+    pub(crate) fn poll_send(&mut self, bytes: &mut Vec<u8>) -> Option<Kind> {
+        if let Some((kind, message)) = self.plain.pop_front() {
+            *bytes = message;
+            return Some(kind);
+        }
+        let link = self.link_mut()?;
+        // The fault of a channel is taken by `pump`.
+        if !link.channel.has_frames() {
+            return None;
+        }
+        match link.channel.poll::<()>(bytes) {
+            Some(Output::Send(kind)) => Some(kind),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Output<SessionEvent>> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn poll_received(&mut self, bytes: &mut Vec<u8>) -> Option<Kind> {
+        let Stage::Connected(link) = &mut self.stage else { return None };
+        let message = link.channel.received()?;
+        bytes.clear();
+        bytes.extend_from_slice(message.bytes());
+        Some(message.kind())
+    }
+
+    pub(crate) fn poll_fault(&mut self) -> Option<Fault> {
+        if self.told {
+            return None;
+        }
+        let fault = self.fault.clone()?;
+        self.told = true;
+        Some(fault)
+    }
+
+    fn link_mut(&mut self) -> Option<&mut Link<S>> {
+        match &mut self.stage {
+            Stage::Establishing(link, _) | Stage::Pairing(link, _) | Stage::Connected(link) => {
+                Some(link)
+            }
+            Stage::Ended(link, _) => link.as_mut(),
+            Stage::Initiating(_) | Stage::Accepting(_) => None,
+        }
+    }
+
+    /// The channel, as the diagnosis of another one sees it.
+    #[must_use]
+    pub fn sibling(&self) -> Option<Sibling<'_, S::Pair>> {
+        match &self.stage {
+            Stage::Establishing(link, _) | Stage::Pairing(link, _) | Stage::Connected(link) => {
+                Some(link.channel.sibling())
+            }
+            _ => None,
+        }
+    }
+
+    /// Why a frame failed, if that ended this session (spec 07). To be asked once, after the close.
+    #[must_use]
+    pub fn diagnose(self, siblings: &[Sibling<'_, S::Pair>]) -> Option<Diagnosis> {
+        let Stage::Ended(Some(link), _) = self.stage else { return None };
+        let Handshaken { channel, static_key, .. } = *link;
+        channel.diagnose(Some(&static_key), siblings)
+    }
+
+    fn fail(&mut self, fault: Fault) {
+        if self.fault.is_none() && !matches!(self.stage, Stage::Ended(..)) {
+            self.fault = Some(fault);
+            self.end(None);
+        }
+    }
+
+    /// Goes to the final state; the secrets go with what is dropped. Frames that are sealed already are kept.
+    fn end(&mut self, step: Option<Step>) {
+        let step = step.unwrap_or_else(|| self.step());
+        let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
+        let link = match stage {
+            Stage::Establishing(link, _) | Stage::Pairing(link, _) | Stage::Connected(link) => link,
+            Stage::Ended(Some(link), _) => link,
+            Stage::Initiating(_) | Stage::Accepting(_) | Stage::Ended(None, _) => return,
+        };
+        let mut link = link;
+        let mut bytes = Vec::new();
+        while link.channel.has_frames() {
+            if let Some(Output::<()>::Send(kind)) = link.channel.poll(&mut bytes) {
+                self.plain.push_back((kind, core::mem::take(&mut bytes)));
+            }
+        }
+        if link.channel.has_post_mortem() {
+            self.stage = Stage::Ended(Some(link), step);
+        }
+    }
+
+    /// Moves everything as far as it goes: what one layer puts out, the next one takes in.
+    fn pump(&mut self, now: Now, node: &mut dyn Surroundings) {
+        while self.pump_once(now, node) {}
+    }
+
+    /// One round; whether something moved that another round has to look at.
+    fn pump_once(&mut self, now: Now, node: &mut dyn Surroundings) -> bool {
+        match &mut self.stage {
+            Stage::Initiating(_) => self.pump_initiator(now),
+            Stage::Accepting(_) => self.pump_acceptor(now),
+            Stage::Establishing(..) => self.pump_establishment(now, node),
+            Stage::Pairing(..) => self.pump_pairing(now, node),
+            Stage::Connected(link) => {
+                if let Some(fault) = link.channel.take_fault() {
+                    self.fail(fault);
+                }
+                false
+            }
+            Stage::Ended(..) => false,
+        }
+    }
+
+    fn pump_initiator(&mut self, now: Now) -> bool {
+        let Stage::Initiating(handshake) = &mut self.stage else { return false };
+        let mut bytes = Vec::new();
+        match handshake.poll(&mut bytes) {
+            None => false,
+            Some(Output::Send(kind)) => {
+                self.plain.push_back((kind, bytes));
+                true
+            }
+            Some(Output::Note(note)) => {
+                self.events.push_back(Output::Note(note));
+                true
+            }
+            Some(Output::Fault(fault)) => {
+                self.fail(fault);
+                false
+            }
+            Some(Output::Event(())) => {
+                let step = handshake.step();
+                let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
+                let Stage::Initiating(handshake) = stage else { return false };
+                let (Ok(done), Some((group, _))) = (handshake.finish(), &self.wanted) else {
+                    return false;
+                };
+                let establishment = Establishment::initiator(
+                    now,
+                    self.config.establish.clone(),
+                    self.own.clone(),
+                    done.peer,
+                    self.random.fork(),
+                    group.clone(),
+                );
+                self.stage = Stage::Establishing(done.into(), establishment);
+                true
+            }
+        }
+    }
+
+    fn pump_acceptor(&mut self, now: Now) -> bool {
+        let Stage::Accepting(handshake) = &mut self.stage else { return false };
+        let mut bytes = Vec::new();
+        match handshake.poll(&mut bytes) {
+            None => false,
+            Some(Output::Send(kind)) => {
+                self.plain.push_back((kind, bytes));
+                true
+            }
+            Some(Output::Note(note)) => {
+                self.events.push_back(Output::Note(note));
+                true
+            }
+            Some(Output::Fault(fault)) => {
+                self.fail(fault);
+                false
+            }
+            Some(Output::Event(Asked::Request(request))) => {
+                if request.source == self.own.instance_key().public().presented() {
+                    handshake.refuse(Refusal::Oneself);
+                }
+                self.events.push_back(Output::Event(SessionEvent::Request(request)));
+                true
+            }
+            Some(Output::Event(Asked::Done)) => {
+                let step = handshake.step();
+                let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
+                let Stage::Accepting(handshake) = stage else { return false };
+                let Ok(done) = handshake.finish() else { return false };
+                let establishment = Establishment::acceptor(
+                    now,
+                    self.config.establish.clone(),
+                    self.own.clone(),
+                    done.peer,
+                    self.random.fork(),
+                );
+                self.stage = Stage::Establishing(done.into(), establishment);
+                true
+            }
+        }
+    }
+
+    fn pump_establishment(&mut self, now: Now, node: &mut dyn Surroundings) -> bool {
+        let Stage::Establishing(link, establishment) = &mut self.stage else { return false };
+        let mut moved = false;
+        let mut established = None;
+        let mut fault = None;
+        loop {
+            let mut bytes = Vec::new();
+            match establishment.poll(&mut bytes) {
+                None => {}
+                Some(Output::Event(peer)) => established = Some(peer),
+                Some(Output::Fault(f)) => fault = Some(f),
+                Some(Output::Note(note)) => self.events.push_back(framed(note, link)),
+                Some(Output::Send(kind)) => {
+                    send(&mut link.channel, now, kind, bytes, &mut self.events);
+                }
+            }
+            if established.is_some() || fault.is_some() {
+                break;
+            }
+            if establishment.has_output() {
+                continue;
+            }
+            // The next message only when the last one has had its effect.
+            let Some(message) = link.channel.received() else { break };
+            moved = true;
+            establishment.message(now, message, node);
+        }
+        // The step of a channel's fault is the step that the connection was in.
+        let step = establishment.step();
+        if fault.is_none()
+            && let Some(of_channel) = link.channel.take_fault()
+        {
+            fault = Some(of_channel.why.at(step));
+        }
+        if let Some(fault) = fault {
+            self.fail(fault);
+            node.challenge_answered();
+            return false;
+        }
+        let Some(peer) = established else { return moved };
+        self.events.push_back(Output::Event(SessionEvent::Established(peer.clone())));
+        let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
+        let Stage::Establishing(link, _) = stage else { return false };
+        let config = self.config.pairing.clone();
+        self.stage = match (self.role, &peer.group, self.wanted.take()) {
+            (Role::Acceptor, Group::Pairing, _) => {
+                Stage::Pairing(link, Pairing::acceptor(now, config, self.own.clone(), peer))
+            }
+            (Role::Initiator, Group::Pairing, Some((_, Some(token)))) => {
+                let own = self.own.clone();
+                Stage::Pairing(link, Pairing::initiator(now, config, own, peer, &token))
+            }
+            _ => Stage::Connected(link),
+        };
+        true
+    }
+
+    fn pump_pairing(&mut self, now: Now, node: &mut dyn Surroundings) -> bool {
+        let Stage::Pairing(link, pairing) = &mut self.stage else { return false };
+        loop {
+            let mut bytes = Vec::new();
+            match pairing.poll(&mut bytes) {
+                Some(Output::Note(note)) => self.events.push_back(framed(note, link)),
+                Some(Output::Send(kind)) => {
+                    send(&mut link.channel, now, kind, bytes, &mut self.events);
+                }
+                Some(Output::Event(event)) => {
+                    self.events.push_back(Output::Event(match event {
+                        PairingEvent::Store(contact) => SessionEvent::Store(contact),
+                        PairingEvent::Paired => SessionEvent::Paired,
+                        PairingEvent::Close => SessionEvent::Close,
+                    }));
+                    if event_is_close(self.events.back()) {
+                        self.end(Some(Step::Closing));
+                        return false;
+                    }
+                }
+                Some(Output::Fault(fault)) => {
+                    self.fail(fault);
+                    return false;
+                }
+                None => match link.channel.received() {
+                    Some(message) => pairing.message(now, message, node),
+                    None => break,
+                },
+            }
+        }
+        if let Some(fault) = link.channel.take_fault() {
+            let step = pairing.step();
+            self.fail(fault.why.at(step));
+        }
+        false
+    }
+
+    pub(crate) fn rebase(&mut self, now: Micros) {
+        self.latest = Micros::ZERO;
+        match &mut self.stage {
+            Stage::Initiating(handshake) => handshake.rebase(now),
+            Stage::Accepting(handshake) => handshake.rebase(now),
+            Stage::Establishing(link, establishment) => {
+                link.channel.rebase(now);
+                establishment.rebase(now);
+            }
+            Stage::Pairing(link, pairing) => {
+                link.channel.rebase(now);
+                pairing.rebase(now);
+            }
+            Stage::Connected(link) => link.channel.rebase(now),
+            Stage::Ended(link, _) => {
+                if let Some(link) = link {
+                    link.channel.rebase(now);
+                }
+            }
+        }
+    }
+}
+
+fn event_is_close(event: Option<&Output<SessionEvent>>) -> bool {
+    matches!(event, Some(Output::Event(SessionEvent::Close)))
+}
+
+/// Seals a message of the layer above, and completes the note of it by what only the channel knows.
+fn send<S: Suite>(
+    channel: &mut Channel<S>,
+    now: Now,
+    kind: Kind,
+    bytes: Vec<u8>,
+    events: &mut VecDeque<Output<SessionEvent>>,
+) {
+    let message = match kind {
+        Kind::Binary => Message::Binary(&bytes),
+        // The layers above write texts as texts.
+        Kind::Text => Message::Text(core::str::from_utf8(&bytes).unwrap_or_default()),
+    };
+    // Control messages are far below every bound of the channel; if its nonces are used up it says so itself.
+    if channel.send(now, message).is_ok()
+        && let Some(Output::Note(note)) = events.back_mut()
+        && note.sent
+    {
+        let (bytes, nonce) = channel.last_frame();
+        (note.bytes, note.nonce) = (bytes, Some(nonce));
+    }
+    zeroize::Zeroize::zeroize(&mut { bytes });
+}
+
+/// A note of a message that came in the frame opened last; one of a message to be sent is completed by [`send`].
+fn framed<S: Suite>(mut note: Note, link: &Link<S>) -> Output<SessionEvent> {
+    if !note.sent && note.layer != Layer::Handshake {
+        let (bytes, nonce) = link.channel.last_frame();
+        (note.bytes, note.nonce) = (bytes, Some(nonce));
+    }
+    Output::Note(note)
+}

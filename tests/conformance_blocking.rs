@@ -1,0 +1,39 @@
+//! The blocking example driver does what the conformance kit wants of every driver.
+
+#[path = "../examples/blocking/driver.rs"]
+mod driver;
+
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use chumwire::io::Machine;
+use chumwire_conformance::{DriverUnderTest, Running, TestHost, check_all};
+
+struct BlockingDriver;
+
+impl DriverUnderTest for BlockingDriver {
+    fn start<M>(&self, machine: M, listen: bool, host: TestHost<M>) -> Running
+    where
+        M: Machine + Send + 'static,
+        M::Event: Send + 'static,
+        M::Record: Send + 'static,
+    {
+        let listener = listen.then(|| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let (inputs, incoming) = channel();
+        let stop = inputs.clone();
+        let running = thread::spawn(move || {
+            drop(driver::run(machine, listener, (inputs, incoming), host.event, host.store));
+        });
+        Running::new(address, move || {
+            let _ = stop.send(driver::Input::Stop);
+            let _ = running.join();
+        })
+    }
+}
+
+#[test]
+fn it_conforms() {
+    check_all(&BlockingDriver);
+}
