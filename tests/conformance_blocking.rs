@@ -20,11 +20,15 @@ impl DriverUnderTest for BlockingDriver {
         M::Record: Send + 'static,
     {
         let listener = listen.then(|| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
-        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let address = listener
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
         let (inputs, incoming) = channel();
         let stop = inputs.clone();
         let running = thread::spawn(move || {
-            drop(driver::run(machine, listener, (inputs, incoming), host.event, host.store));
+            let channels = (inputs, incoming);
+            let TestHost { event, store } = host;
+            driver::run(machine, listener, channels, event, store, |_| false);
         });
         Running::new(address, move || {
             let _ = stop.send(driver::Input::Stop);

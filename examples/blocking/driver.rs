@@ -2,7 +2,10 @@
 //!
 //! Every connection has two threads. The reader has one message on credit at a time, so that a machine that
 //! takes nothing keeps the socket from being read. The writer flushes when it has nothing left to write.
-#![allow(clippy::disallowed_methods, reason = "the core may not read clocks; a driver has to")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the core may not read clocks; a driver has to"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -43,9 +46,16 @@ impl Socket {
     fn split(reader: WebSocket<Wire>, role: Role) -> io::Result<Box<Self>> {
         let Wire { stream, writing } = reader.get_ref();
         stream.set_read_timeout(None)?;
-        let wire = Wire { stream: stream.try_clone()?, writing: writing.clone() };
+        let wire = Wire {
+            stream: stream.try_clone()?,
+            writing: writing.clone(),
+        };
         let writer = WebSocket::from_raw_socket(wire, role, config());
-        Ok(Box::new(Self { stream: stream.try_clone()?, reader, writer }))
+        Ok(Box::new(Self {
+            stream: stream.try_clone()?,
+            reader,
+            writer,
+        }))
     }
 }
 
@@ -59,7 +69,10 @@ impl Wire {
     fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(OPEN_LIMIT))?;
-        Ok(Self { stream, writing: Arc::default() })
+        Ok(Self {
+            stream,
+            writing: Arc::default(),
+        })
     }
 }
 
@@ -99,31 +112,40 @@ struct Conn {
     watched: Option<Sender<()>>,
 }
 
-/// Runs `machine` until `Input::Stop` comes.
+/// Runs `machine` until it is `done`, or `Input::Stop` comes.
 pub(crate) fn run<M: Machine>(
     machine: M,
     listener: Option<TcpListener>,
     (inputs, incoming): (Sender<Input>, Receiver<Input>),
-    mut event: impl FnMut(M::Event),
+    mut event: impl FnMut(M::Event, &[u8]),
     mut store: impl FnMut(M::Record) -> Result<(), NotStored>,
+    done: impl Fn(&M) -> bool,
 ) -> M {
     if let Some(listener) = listener {
         let inputs = inputs.clone();
         thread::spawn(move || accept_all(&listener, &inputs));
     }
     let conns = BTreeMap::new();
-    let mut driver = Driver { machine, conns, inputs, start: Instant::now() };
+    let mut driver = Driver {
+        machine,
+        conns,
+        inputs,
+        start: Instant::now(),
+    };
     let mut bytes = Vec::new();
     loop {
         while let Some(effect) = driver.machine.poll(&mut bytes) {
             match effect {
-                Effect::Event(it) => event(it),
+                Effect::Event(it) => event(it, &bytes),
                 Effect::Store { id, record } => {
                     let result = store(record);
                     driver.machine.stored(driver.now(), id, result);
                 }
                 effect => driver.apply(effect, &bytes),
             }
+        }
+        if done(&driver.machine) {
+            break;
         }
         driver.read_on();
         let deadline = driver.machine.deadline().map(|deadline| deadline.at);
@@ -155,7 +177,9 @@ struct Driver<M> {
 
 impl<M: Machine> Driver<M> {
     fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Now {
             mono: Micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)),
             wall: Millis(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
@@ -187,7 +211,11 @@ impl<M: Machine> Driver<M> {
                     self.gone(id, how);
                 }
             }
-            Effect::Close { conn: id, code, reason } => match self.conns.get_mut(&id) {
+            Effect::Close {
+                conn: id,
+                code,
+                reason,
+            } => match self.conns.get_mut(&id) {
                 Some(Some(conn)) if conn.ended.is_none() => conn.close(code, &reason),
                 Some(Some(conn)) => {
                     let how = conn.ended.take().unwrap_or(Closed::Lost(String::new()));
@@ -256,7 +284,9 @@ impl<M: Machine> Driver<M> {
     /// Offers the machine what waits.
     fn offer(&mut self, id: ConnId) {
         let now = self.now();
-        let Some(Some(conn)) = self.conns.get_mut(&id) else { return };
+        let Some(Some(conn)) = self.conns.get_mut(&id) else {
+            return;
+        };
         if conn.paused || conn.full {
             return;
         }
@@ -295,7 +325,11 @@ impl<M: Machine> Driver<M> {
         let (credit, may_read) = channel();
         let (outgoing, queue) = channel();
         let (reports, more_reports) = (self.inputs.clone(), self.inputs.clone());
-        let Socket { stream, reader, writer } = socket;
+        let Socket {
+            stream,
+            reader,
+            writer,
+        } = socket;
         thread::spawn(move || {
             let how = read_all(id, reader, &may_read, &reports);
             let _ = reports.send(Input::Closed(id, how));
@@ -330,7 +364,10 @@ impl Conn {
         }
         self.waiting = None;
         let reason = &reason[..reason.floor_char_boundary(123)];
-        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+        let frame = CloseFrame {
+            code: CloseCode::from(code),
+            reason: reason.into(),
+        };
         let _ = self.outgoing.send(Ws::Close(Some(frame)));
         let (watched, end) = channel::<()>();
         self.watched = Some(watched);
@@ -354,7 +391,9 @@ fn read_all(
     let mut discard_until = closing();
     loop {
         match socket.read() {
-            Ok(Ws::Text(_) | Ws::Binary(_)) if discard_until.is_some_and(|t| t < Instant::now()) => {
+            Ok(Ws::Text(_) | Ws::Binary(_))
+                if discard_until.is_some_and(|t| t < Instant::now()) =>
+            {
                 return Closed::Lost("the other side goes on instead of closing".into());
             }
             Ok(Ws::Text(_) | Ws::Binary(_)) if discard_until.is_some() => {}
@@ -368,10 +407,14 @@ fn read_all(
                     let _ = socket.flush();
                 }
                 return match frame {
-                    Some(CloseFrame { code, reason }) => {
-                        Closed::ByPeer { code: code.into(), reason: reason.as_str().into() }
-                    }
-                    None => Closed::ByPeer { code: 1005, reason: String::new() },
+                    Some(CloseFrame { code, reason }) => Closed::ByPeer {
+                        code: code.into(),
+                        reason: reason.as_str().into(),
+                    },
+                    None => Closed::ByPeer {
+                        code: 1005,
+                        reason: String::new(),
+                    },
                 };
             }
             Ok(_) => {}
@@ -403,7 +446,9 @@ fn write_all(
 
 fn accept_all(listener: &TcpListener, inputs: &Sender<Input>) {
     for stream in listener.incoming() {
-        let (Ok(stream), inputs) = (stream, inputs.clone()) else { continue };
+        let (Ok(stream), inputs) = (stream, inputs.clone()) else {
+            continue;
+        };
         thread::spawn(move || {
             let from = stream.peer_addr().ok()?.ip();
             let socket = tungstenite::accept_with_config(Wire::new(stream).ok()?, config()).ok()?;
@@ -414,11 +459,18 @@ fn accept_all(listener: &TcpListener, inputs: &Sender<Input>) {
 }
 
 fn dial(url: &str) -> Result<Box<Socket>, String> {
-    let rest = url.strip_prefix("ws://").ok_or("only ws:// is spoken here")?;
+    let rest = url
+        .strip_prefix("ws://")
+        .ok_or("only ws:// is spoken here")?;
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let with_port = format!("{authority}:80");
-    let addresses = authority.to_socket_addrs().or_else(|_| with_port.to_socket_addrs());
-    let address = addresses.map_err(|error| error.to_string())?.next().ok_or("no such host")?;
+    let addresses = authority
+        .to_socket_addrs()
+        .or_else(|_| with_port.to_socket_addrs());
+    let address = addresses
+        .map_err(|error| error.to_string())?
+        .next()
+        .ok_or("no such host")?;
     let stream = TcpStream::connect_timeout(&address, OPEN_LIMIT).map_err(|e| e.to_string())?;
     let wire = Wire::new(stream).map_err(|error| error.to_string())?;
     let opened = tungstenite::client::client_with_config(url, wire, config());
@@ -427,6 +479,12 @@ fn dial(url: &str) -> Result<Box<Socket>, String> {
 }
 
 fn config() -> Option<WebSocketConfig> {
-    let config = WebSocketConfig::default().read_buffer_size(8 * 1024).write_buffer_size(32 * 1024);
-    Some(config.max_message_size(Some(LONGEST_MESSAGE)).max_frame_size(Some(LONGEST_MESSAGE)))
+    let config = WebSocketConfig::default()
+        .read_buffer_size(8 * 1024)
+        .write_buffer_size(32 * 1024);
+    Some(
+        config
+            .max_message_size(Some(LONGEST_MESSAGE))
+            .max_frame_size(Some(LONGEST_MESSAGE)),
+    )
 }

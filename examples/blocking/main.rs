@@ -1,112 +1,96 @@
-//! Two machines that talk over a real socket, on threads and without any async runtime.
+//! Two nodes pair over a real socket, on threads and without any async runtime.
 //!
 //! `driver.rs` beside this file is the whole driver. Run it with `cargo run --example blocking`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the core may not read clocks; a program has to"
+)]
 
 mod driver;
 
+use std::error::Error;
 use std::net::TcpListener;
-use std::sync::mpsc::channel;
-use std::thread;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use chumwire::io::{Closed, ConnId, Effect, Full, Kind, Machine, Message, NotStored};
-use chumwire::io::{Source, StoreId};
-use chumwire::time::{Deadline, Now};
+use chumwire::crypto::{Nacl, Random};
+use chumwire::identity::Identity;
+use chumwire::node::{Event, Node, NodeConfig};
+use chumwire::time::{Micros, Millis, Now};
 
-/// The smallest machine worth driving: one side asks, the other one answers in capitals, then it is over.
-#[derive(Default)]
-struct Shout {
-    ask: Option<String>,
-    next: u64,
-    effects: std::collections::VecDeque<(Effect<String, ()>, Vec<u8>)>,
+type Peer = Node<Nacl>;
+
+/// The driver's monotonic clock starts when the driver does: until then it is zero.
+fn before_the_start() -> Result<Now, Box<dyn Error>> {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    Ok(Now {
+        mono: Micros::ZERO,
+        wall: Millis(u64::try_from(wall)?),
+    })
 }
 
-impl Shout {
-    fn asking(url: &str, question: &str) -> Self {
-        let dial = Effect::Dial { conn: ConnId(0), url: url.into() };
-        Self { ask: Some(question.into()), next: 1, effects: [(dial, Vec::new())].into() }
-    }
-
-    fn send(&mut self, conn: ConnId, text: &str) {
-        self.effects.push_back((Effect::Send { conn, kind: Kind::Text }, text.into()));
-    }
-
-    fn tell(&mut self, text: String) {
-        self.effects.push_back((Effect::Event(text), Vec::new()));
-    }
+fn fresh_seed() -> Result<[u8; 32], Box<dyn Error>> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    Ok(seed)
 }
 
-impl Machine for Shout {
-    type Event = String;
-    type Record = ();
-
-    fn accept(&mut self, _now: Now, _from: Source) -> Option<ConnId> {
-        self.next += 1;
-        Some(ConnId(self.next))
-    }
-
-    fn opened(&mut self, _now: Now, conn: ConnId) {
-        if let Some(question) = self.ask.clone() {
-            self.send(conn, &question);
-        }
-    }
-
-    fn message(&mut self, _now: Now, conn: ConnId, message: Message<'_>) -> Result<(), Full> {
-        let Message::Text(text) = message else { return Ok(()) };
-        self.tell(format!("heard: {text}"));
-        if self.ask.is_none() {
-            self.send(conn, &text.to_uppercase());
-        } else {
-            let close = Effect::Close { conn, code: 1000, reason: "thanks".into() };
-            self.effects.push_back((close, Vec::new()));
-        }
-        Ok(())
-    }
-
-    fn drained(&mut self, _now: Now, _conn: ConnId) {}
-
-    fn closed(&mut self, _now: Now, _conn: ConnId, how: Closed) {
-        self.tell(format!("closed: {how:?}"));
-    }
-
-    fn stored(&mut self, _now: Now, _id: StoreId, _result: Result<(), NotStored>) {}
-
-    fn tick(&mut self, _now: Now) {}
-
-    fn poll(&mut self, bytes: &mut Vec<u8>) -> Option<Effect<String, ()>> {
-        let (effect, content) = self.effects.pop_front()?;
-        *bytes = content;
-        Some(effect)
-    }
-
-    fn deadline(&self) -> Option<Deadline> {
-        None
-    }
+fn peer(email: &str) -> Result<Peer, Box<dyn Error>> {
+    let mut random = Random::new(fresh_seed()?);
+    let identity = Identity::generate::<Nacl>(&mut random, email, "laptop")?;
+    Ok(Peer::new(
+        NodeConfig::new(identity),
+        fresh_seed()?,
+        before_the_start()?,
+    )?)
 }
 
-/// Runs a machine in a thread until its first connection is closed.
+/// Runs a node in a thread until it has paired and its connection is closed.
 fn start(
     name: &'static str,
-    machine: Shout,
+    peer: Peer,
     listener: Option<TcpListener>,
-) -> thread::JoinHandle<Shout> {
-    let (inputs, incoming) = channel();
-    let stop = inputs.clone();
-    let event = move |event: String| {
-        println!("{name} {event}");
-        if event.starts_with("closed") {
-            let _ = stop.send(driver::Input::Stop);
+    paired: Sender<String>,
+) -> JoinHandle<Peer> {
+    let event = move |event: Event, _: &[u8]| match event {
+        Event::Paired { contact, .. } => {
+            drop(paired.send(format!("{name} has paired with {}", contact.email)))
         }
+        Event::Ended { fault, .. } => {
+            println!("{name}'s connection has ended, fault: {fault:?}");
+        }
+        _ => {}
     };
-    thread::spawn(move || driver::run(machine, listener, (inputs, incoming), event, |()| Ok(())))
+    // A program would write the record to its disk here, and answer only after that.
+    let store = |_record| Ok(());
+    let done = |peer: &Peer| peer.contacts().next().is_some() && peer.is_idle();
+    thread::spawn(move || driver::run(peer, listener, channel(), event, store, done))
 }
 
-fn main() -> std::io::Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
+    let (mut alice, mut bob) = (peer("alice@example.com")?, peer("bob@example.com")?);
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("ws://{}", listener.local_addr()?);
-    let answering = start("answering:", Shout::default(), Some(listener));
-    let asking = start("asking:   ", Shout::asking(&url, "is anybody there?"), None);
-    for thread in [asking, answering] {
-        thread.join().map_err(|_| std::io::Error::other("a driver failed"))?;
+    let invitation = alice.invite(before_the_start()?, Micros::secs(60), &url)?;
+    bob.join(before_the_start()?, &invitation)?;
+
+    let (tell, paired) = channel();
+    let alice = start("alice", alice, Some(listener), tell.clone());
+    let bob = start("bob", bob, None, tell);
+    for pairing in paired {
+        println!("{pairing}");
     }
+    let alice = alice.join().map_err(|_| "alice's driver failed")?;
+    let bob = bob.join().map_err(|_| "bob's driver failed")?;
+    assert!(
+        alice
+            .contacts()
+            .any(|contact| contact.person_id == bob.identity().person_id())
+    );
+    assert!(
+        bob.contacts()
+            .any(|contact| contact.person_id == alice.identity().person_id())
+    );
     Ok(())
 }

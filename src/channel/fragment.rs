@@ -24,7 +24,7 @@ fn utf16_length(text: &[u8]) -> usize {
 
 /// The word before the fragments of a message.
 #[must_use]
-pub const fn start_word(kind: Kind) -> &'static str {
+pub(super) const fn start_word(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => START_TEXT,
         Kind::Binary => START_BINARY,

@@ -20,9 +20,19 @@ pub fn seal<const P: usize, const B: usize>(
     random: &mut Random,
     plain: &[u8; P],
 ) -> [u8; B] {
+    seal_for(Purpose::BoxNonce, key, random, plain)
+}
+
+/// Seals `plain` under a fresh nonce that is drawn for `purpose`.
+pub(crate) fn seal_for<const P: usize, const B: usize>(
+    purpose: Purpose,
+    key: &impl PairKey,
+    random: &mut Random,
+    plain: &[u8; P],
+) -> [u8; B] {
     const { assert!(B == P + OVERHEAD) };
     let mut sealed = [0; B];
-    let nonce: [u8; NONCE] = random.array(Purpose::BoxNonce);
+    let nonce: [u8; NONCE] = random.array(purpose);
     sealed[..NONCE].copy_from_slice(&nonce);
     key.seal(&nonce, plain, &mut sealed[NONCE..]);
     sealed

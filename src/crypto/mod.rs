@@ -12,6 +12,7 @@ mod secret;
 mod suite;
 
 pub use embedded::{OVERHEAD, OpenError, SEALED_CHALLENGE, SEALED_KEY, inverted, open, seal};
+pub(crate) use embedded::seal_for;
 pub use keys::{
     Ephemeral, Instance, KeyPair, KeyUse, Person, PublicKey, Relay, Static, constant_time_eq,
 };

@@ -23,8 +23,10 @@ pub enum Purpose {
     StaticKey,
     /// The secret of a session's ephemeral key pair: 32 bytes.
     EphemeralKey,
-    /// The nonce of a box that carries it: 24 bytes.
+    /// The nonce of a challenge's or an answer's box: 24 bytes.
     BoxNonce,
+    /// The nonce of a handshake's key message: 24 bytes.
+    KeyNonce,
     /// A challenge of a relay or of a person: 64 bytes.
     Challenge,
     /// The bits of an invitation's token: 48 bytes.
@@ -122,12 +124,12 @@ impl Random {
         u64::from_le_bytes(self.array(purpose)).checked_rem(bound).unwrap_or(0)
     }
 
-    /// A generator of its own, for a child machine: what the child draws moves nothing here. The recorded values
-    /// of a script go to the first child that is forked.
+    /// A generator of its own, for a child machine: what the child draws moves nothing here. Each child gets a copy of
+    /// a script: of the machines of one session, each draws for purposes of its own.
     #[must_use]
     pub fn fork(&mut self) -> Self {
         let mut child = Self::new(self.array(Purpose::Fork));
-        child.script = self.script.take();
+        child.script = self.script.clone();
         child
     }
 
@@ -221,6 +223,15 @@ mod tests {
         assert_eq!(random.array::<64>(Purpose::Challenge), [1; 64]);
         assert_eq!(random.array::<64>(Purpose::Challenge), [3; 64]);
         assert_eq!(random.array(Purpose::Challenge), Random::new([0; 32]).array::<64>(Purpose::Token));
+    }
+
+    #[test]
+    fn every_child_has_the_script() {
+        let mut random = Random::scripted([0; 32], [(Purpose::Challenge, [1; 64].to_vec())]);
+        for mut child in [random.fork(), random.fork()] {
+            assert_eq!(child.array::<64>(Purpose::Challenge), [1; 64]);
+            assert_ne!(child.array::<64>(Purpose::Challenge), [1; 64]);
+        }
     }
 
     #[test]

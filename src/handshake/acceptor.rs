@@ -13,7 +13,10 @@ use alloc::vec::Vec;
 use super::wire::{CommunicationRequest, communication_ready};
 use super::{Handshaken, HandshakeConfig, open_key};
 use crate::channel::Channel;
-use crate::crypto::{self, Ephemeral, Instance, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Static, Suite, constant_time_eq};
+use crate::crypto::{
+    self, Ephemeral, Instance, KEY, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Secret, Static, Suite,
+    constant_time_eq,
+};
 use crate::fault::{Fault, Refusal, Why};
 use crate::io::{Kind, Message, Output};
 use crate::limits;
@@ -61,8 +64,8 @@ enum State<S: Suite> {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Keyed {
-    /// Our key that is asked for, or a random one.
-    own: KeyPair<Instance>,
+    /// Our secret of the key that is asked for, or a random one.
+    own: Secret<KEY>,
     peer: PublicKey<Static>,
     refusal: Option<Refusal>,
 }
@@ -130,19 +133,18 @@ impl<S: Suite> Acceptor<S> {
         self.out.received("communication_request", text.len());
         self.out.text("communication_ready", communication_ready());
         // Every key is looked at, whichever fits.
-        let mut found = None;
+        let mut own = self.random.secret(Purpose::DummyKey);
+        let mut refusal = Some(Refusal::UnknownTarget);
         for key in &self.own {
             if constant_time_eq(key.public().bytes(), request.target.bytes()) {
-                found = Some(key.clone());
+                own = key.expose_secret().clone();
+                refusal = None;
             }
         }
-        let dummy = KeyPair::generate::<S>(&mut self.random, Purpose::DummyKey);
-        let refusal = match found {
-            Some(_) => None,
-            None if self.person_keys.contains(request.target.bytes()) => Some(Refusal::PersonKeyTarget),
-            None => Some(Refusal::UnknownTarget),
-        };
-        let keyed = Keyed { own: found.unwrap_or(dummy), peer: request.source, refusal };
+        if refusal.is_some() && self.person_keys.contains(request.target.bytes()) {
+            refusal = Some(Refusal::PersonKeyTarget);
+        }
+        let keyed = Keyed { own, peer: request.source, refusal };
         self.out.event(Asked::Request(request));
         Ok(State::Key(Box::new(keyed)))
     }
@@ -156,7 +158,7 @@ impl<S: Suite> Acceptor<S> {
 
     fn key(&mut self, now: Now, keyed: Keyed, message: Message<'_>) -> Result<State<S>, Why> {
         let Keyed { own, peer, refusal } = keyed;
-        let static_key = own.before::<S, _>(&peer).map_err(|_| Why::SmallOrder);
+        let static_key = S::before(peer.bytes(), &own).map_err(|_| Why::SmallOrder);
         let opened = static_key.and_then(|key| Ok((open_key::<S>(&key, message, None)?, key)));
         // Malformed messages are told by their form; every other refusal comes here, alike from outside.
         if let Some(refusal) = refusal
@@ -169,8 +171,9 @@ impl<S: Suite> Acceptor<S> {
         let ephemeral: KeyPair<Ephemeral> =
             KeyPair::generate::<S>(&mut self.random, Purpose::EphemeralKey);
         let session = ephemeral.before::<S, _>(&peer_ephemeral).map_err(|_| Why::SmallOrder)?;
+        let public = ephemeral.public();
         let sealed: [u8; SEALED_KEY] =
-            crypto::seal(&static_key, &mut self.random, ephemeral.public().bytes());
+            crypto::seal_for(Purpose::KeyNonce, &static_key, &mut self.random, public.bytes());
         self.out.binary("key", &sealed);
         let config = self.config.channel.clone();
         let channel = Channel::new(now, session, Role::Acceptor, self.random.fork(), config);

@@ -105,8 +105,11 @@ impl<S: Suite> Initiator<S> {
         read_communication_ready(text).map_err(at)?;
         self.out.received("communication_ready", text.len());
         let static_key = self.own.before::<S, _>(&self.target).map_err(|_| at(Why::SmallOrder))?;
-        let ephemeral = KeyPair::generate::<S>(&mut self.random, Purpose::EphemeralKey);
-        let sent = crypto::seal(&static_key, &mut self.random, ephemeral.public().bytes());
+        let ephemeral: KeyPair<Ephemeral> =
+            KeyPair::generate::<S>(&mut self.random, Purpose::EphemeralKey);
+        let public = ephemeral.public();
+        let sent =
+            crypto::seal_for(Purpose::KeyNonce, &static_key, &mut self.random, public.bytes());
         self.out.binary("key", &sent);
         Ok(State::Key(Box::new(Keyed { ephemeral, sent, static_key })))
     }

@@ -217,7 +217,9 @@ impl Invitation {
         Ok(self)
     }
 
-    pub(crate) const fn token(&self) -> &Token {
+    /// Its token, for an [`Opening`](crate::session::Opening). It shows itself to nobody.
+    #[must_use]
+    pub const fn token(&self) -> &Token {
         &self.token
     }
 }

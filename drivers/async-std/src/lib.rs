@@ -9,7 +9,7 @@
 //! # where M: Machine + Send + 'static, M::Event: std::fmt::Debug + 'static, M::Record: 'static {
 //! use chumwire_async_std::{Config, spawn};
 //!
-//! let host = (|event| println!("{event:?}"), |_record| Err(NotStored));
+//! let host = (|event, _: &[u8]| println!("{event:?}"), |_record| Err(NotStored));
 //! let (handle, task) = spawn(machine, host, Config::default());
 //! let address = handle.listen(([127, 0, 0, 1], 0).into(), None).await?;
 //! println!("listening on {address}");

@@ -9,8 +9,8 @@ struct AsyncStdDriver;
 struct Hooks<M: Machine>(TestHost<M>);
 
 impl<M: Machine> Host<M> for Hooks<M> {
-    fn event(&mut self, event: M::Event) {
-        (self.0.event)(event);
+    fn event(&mut self, event: M::Event, bytes: &[u8]) {
+        (self.0.event)(event, bytes);
     }
 
     fn store(&mut self, record: M::Record) -> Result<(), NotStored> {

@@ -28,8 +28,8 @@ pub trait DriverUnderTest: Sync {
         M::Record: Send + 'static;
 }
 
-/// Takes what the machine tells.
-pub type OnEvent<E> = Box<dyn FnMut(E) + Send>;
+/// Takes what the machine tells, and the buffer that was given to `poll`.
+pub type OnEvent<E> = Box<dyn FnMut(E, &[u8]) + Send>;
 /// Keeps what the machine stores.
 pub type OnStore<R> = Box<dyn FnMut(R) -> Result<(), NotStored> + Send>;
 
@@ -58,7 +58,10 @@ impl Running {
     /// `stop` ends the driver and waits for that.
     #[must_use]
     pub fn new(address: Option<SocketAddr>, stop: impl FnOnce() + Send + 'static) -> Self {
-        Self { address, stop: Some(Box::new(stop)) }
+        Self {
+            address,
+            stop: Some(Box::new(stop)),
+        }
     }
 }
 
@@ -72,7 +75,9 @@ impl Drop for Running {
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Running")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,17 +98,20 @@ pub fn check<D: DriverUnderTest>(
     wanted: impl Fn(&str) -> bool,
 ) -> Vec<(&'static str, Duration)> {
     // Cases that wait for a time limit sleep most of the time: they run beside the others.
-    let (slow, quick): (Vec<_>, Vec<_>) =
-        cases::all::<D>().into_iter().filter(|case| wanted(case.name)).partition(|case| case.slow);
+    let (slow, quick): (Vec<_>, Vec<_>) = cases::all::<D>()
+        .into_iter()
+        .filter(|case| wanted(case.name))
+        .partition(|case| case.slow);
     let run = |case: &Case<D>| {
         let start = Instant::now();
-        if std::env::var_os("KIT_TRACE").is_some() { println!("{}", case.name); }
         let outcome = (case.run)(driver);
-        if std::env::var_os("KIT_TRACE").is_some() { println!("  {} {:?}", case.name, outcome); }
         (case.name, start.elapsed(), outcome)
     };
     let results = std::thread::scope(|scope| {
-        let slow: Vec<_> = slow.iter().map(|case| scope.spawn(move || run(case))).collect();
+        let slow: Vec<_> = slow
+            .iter()
+            .map(|case| scope.spawn(move || run(case)))
+            .collect();
         let mut results: Vec<_> = quick.iter().map(run).collect();
         for thread in slow {
             match thread.join() {
@@ -117,6 +125,13 @@ pub fn check<D: DriverUnderTest>(
         .iter()
         .filter_map(|(name, _, outcome)| Some(format!("{name}: {}", outcome.as_ref().err()?)))
         .collect();
-    assert!(failures.is_empty(), "the driver does not conform:\n{}", failures.join("\n"));
-    results.into_iter().map(|(name, time, _)| (name, time)).collect()
+    assert!(
+        failures.is_empty(),
+        "the driver does not conform:\n{}",
+        failures.join("\n")
+    );
+    results
+        .into_iter()
+        .map(|(name, time, _)| (name, time))
+        .collect()
 }

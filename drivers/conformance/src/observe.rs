@@ -1,8 +1,9 @@
 //! Running probes and plain peers, and waiting for what they see.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chumwire::io::{Closed, ConnId, NotStored, Source};
@@ -48,13 +49,21 @@ impl Observed {
         store: Box<dyn FnMut(u32) -> Result<(), NotStored> + Send>,
     ) -> Self {
         let (tell, seen) = channel();
-        let event = Box::new(move |event| drop(tell.send(event)));
+        let event = Box::new(move |event, bytes: &[u8]| {
+            if matches!(&event, Seen::Message(_, _, content) if content != bytes) {
+                let why = "an event came without the buffer that was given to poll";
+                let _ = tell.send(Seen::Broken(why.into()));
+            }
+            let _ = tell.send(event);
+        });
         let running = driver.start(Probe::new(behaviour), listen, TestHost { event, store });
         Self { running, seen }
     }
 
     pub(crate) fn address(&self) -> Outcome<SocketAddr> {
-        self.running.address.ok_or_else(|| "the driver told no address".into())
+        self.running
+            .address
+            .ok_or_else(|| "the driver told no address".into())
     }
 
     pub(crate) fn url(&self) -> Outcome<String> {
@@ -128,6 +137,13 @@ impl Observed {
     }
 }
 
+/// Ends what [`Peer::talk`] began.
+pub(crate) fn hush((line, thread): (TcpStream, JoinHandle<()>)) -> Outcome {
+    // It may have been ended by the driver already.
+    let _ = line.shutdown(Shutdown::Both);
+    thread.join().map_err(|_| "the peer failed".into())
+}
+
 /// A plain WebSocket peer, made without any driver.
 pub(crate) struct Peer {
     pub(crate) socket: WebSocket<TcpStream>,
@@ -161,10 +177,25 @@ impl Peer {
         self.socket.read().map_err(text)
     }
 
+    /// Sends without a break in a thread of its own. The socket that is returned can end it.
+    pub(crate) fn talk(mut self) -> Outcome<(TcpStream, JoinHandle<()>)> {
+        let line = self.socket.get_ref().try_clone().map_err(text)?;
+        let thread = thread::spawn(move || {
+            let mut said = 0;
+            while self.send(numbered(said, 1000)).is_ok() {
+                said += 1;
+            }
+        });
+        Ok((line, thread))
+    }
+
     /// Sends without a break, until the driver takes nothing more for a while or `limit` is reached. Returns
     /// how many bytes went away.
     pub(crate) fn push(&mut self, size: usize, limit: usize) -> Outcome<usize> {
-        self.socket.get_ref().set_write_timeout(Some(Duration::from_millis(300))).map_err(text)?;
+        self.socket
+            .get_ref()
+            .set_write_timeout(Some(Duration::from_millis(300)))
+            .map_err(text)?;
         let mut gone = 0;
         let mut number = 0_u64;
         while gone < limit {
@@ -189,7 +220,9 @@ pub(crate) fn numbered(number: u64, size: usize) -> Vec<u8> {
 
 /// The number in such a message.
 pub(crate) fn number(bytes: &[u8]) -> Outcome<u64> {
-    let start = bytes.first_chunk().ok_or("a message is shorter than it was sent")?;
+    let start = bytes
+        .first_chunk()
+        .ok_or("a message is shorter than it was sent")?;
     Ok(u64::from_le_bytes(*start))
 }
 
@@ -210,6 +243,7 @@ pub(crate) fn would_block(error: &io::Error) -> bool {
 
 fn patient(stream: &TcpStream) -> Outcome {
     stream.set_nodelay(true).map_err(text)?;
+    stream.set_write_timeout(Some(PATIENCE)).map_err(text)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(text)
 }
 

@@ -21,7 +21,7 @@ pub enum Seen {
     Accepted(ConnId, Source),
     /// A dialled connection is open.
     Opened(ConnId),
-    /// A message was taken.
+    /// A message was taken. Its content is in the buffer of `poll` as well.
     Message(ConnId, Kind, Vec<u8>),
     /// A message was answered `Full`.
     Refused(ConnId),
@@ -78,18 +78,26 @@ impl Io {
     pub fn dial(&mut self, url: &str) -> ConnId {
         self.last_conn += 1;
         let conn = ConnId(self.last_conn);
-        self.push(Effect::Dial { conn, url: url.into() });
+        self.push(Effect::Dial {
+            conn,
+            url: url.into(),
+        });
         conn
     }
 
     /// Sends.
     pub fn send(&mut self, conn: ConnId, kind: Kind, bytes: &[u8]) {
-        self.effects.push_back((Effect::Send { conn, kind }, bytes.into()));
+        self.effects
+            .push_back((Effect::Send { conn, kind }, bytes.into()));
     }
 
     /// Closes.
     pub fn close(&mut self, conn: ConnId, code: u16, reason: &str) {
-        self.push(Effect::Close { conn, code, reason: reason.into() });
+        self.push(Effect::Close {
+            conn,
+            code,
+            reason: reason.into(),
+        });
     }
 
     /// Stops reading.
@@ -104,7 +112,10 @@ impl Io {
 
     /// Stores.
     pub fn store(&mut self, id: u64, record: u32) {
-        self.push(Effect::Store { id: StoreId(id), record });
+        self.push(Effect::Store {
+            id: StoreId(id),
+            record,
+        });
     }
 
     /// Wants a tick so many milliseconds from now.
@@ -142,7 +153,12 @@ impl<B: Behaviour> Probe<B> {
     pub fn new(mut behaviour: B) -> Self {
         let mut io = Io::default();
         behaviour.start(&mut io);
-        Self { behaviour, io, conns: BTreeMap::new(), stores: BTreeSet::new() }
+        Self {
+            behaviour,
+            io,
+            conns: BTreeMap::new(),
+            stores: BTreeSet::new(),
+        }
     }
 
     fn at(&mut self, now: Now) {
@@ -171,7 +187,9 @@ impl<B: Behaviour> Probe<B> {
 
     /// Whether a message is the one that has to come now.
     fn in_order(rules: &mut Rules, message: &Message<'_>) -> Result<(), &'static str> {
-        let Some((kind, bytes)) = &rules.refused else { return Ok(()) };
+        let Some((kind, bytes)) = &rules.refused else {
+            return Ok(());
+        };
         if *kind != message.kind() || bytes != message.bytes() {
             return Err("another message was offered than the one answered Full");
         }
@@ -190,7 +208,13 @@ impl<B: Behaviour> Machine for Probe<B> {
         self.at(now);
         self.io.last_conn += 1;
         let conn = ConnId(self.io.last_conn);
-        self.conns.insert(conn, Rules { open: true, ..Rules::default() });
+        self.conns.insert(
+            conn,
+            Rules {
+                open: true,
+                ..Rules::default()
+            },
+        );
         if !self.behaviour.accept(&mut self.io, conn) {
             self.conns.remove(&conn);
             return None;
@@ -211,7 +235,9 @@ impl<B: Behaviour> Machine for Probe<B> {
 
     fn message(&mut self, now: Now, conn: ConnId, message: Message<'_>) -> Result<(), Full> {
         self.at(now);
-        let Some(rules) = self.open(conn, "a message") else { return Ok(()) };
+        let Some(rules) = self.open(conn, "a message") else {
+            return Ok(());
+        };
         if let Err(why) = Self::in_order(rules, &message) {
             self.broken(why);
             return Ok(());
@@ -235,7 +261,9 @@ impl<B: Behaviour> Machine for Probe<B> {
 
     fn drained(&mut self, now: Now, conn: ConnId) {
         self.at(now);
-        let Some(rules) = self.open(conn, "a drain") else { return };
+        let Some(rules) = self.open(conn, "a drain") else {
+            return;
+        };
         if !std::mem::take(&mut rules.sent) {
             self.broken("drained, and nothing had been sent");
         }
@@ -286,6 +314,7 @@ impl<B: Behaviour> Machine for Probe<B> {
                     rules.sent = true;
                 }
             }
+            Effect::Event(Seen::Message(_, _, content)) => bytes.clone_from(content),
             Effect::Dial { conn, .. } => drop(self.conns.insert(*conn, Rules::default())),
             Effect::Resume(conn) => {
                 if let Some(rules) = self.conns.get_mut(conn) {
@@ -299,6 +328,9 @@ impl<B: Behaviour> Machine for Probe<B> {
     }
 
     fn deadline(&self) -> Option<Deadline> {
-        self.io.alarm.map(|at| Deadline { at, why: Alarm::StepLimit })
+        self.io.alarm.map(|at| Deadline {
+            at,
+            why: Alarm::StepLimit,
+        })
     }
 }

@@ -17,12 +17,17 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     pub(crate) fn now(&self) -> Now {
         let mono = self.start.elapsed().as_micros();
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         Now {
             mono: Micros(u64::try_from(mono).unwrap_or(u64::MAX)),
             wall: Millis(u64::try_from(wall).unwrap_or(u64::MAX)),
@@ -43,7 +48,11 @@ impl Timer {
     /// Sees to it that the timer ends by `at`. A moment that is past already is put off by a millisecond, so
     /// that a machine whose deadline does not move cannot keep the loop spinning.
     pub(crate) fn arm<R: Runtime>(&mut self, runtime: &R, at: Micros, now: Micros) {
-        let at = if at <= now { now + Micros::millis(1) } else { at };
+        let at = if at <= now {
+            now + Micros::millis(1)
+        } else {
+            at
+        };
         if self.sleep.as_ref().is_none_or(|(armed, _)| at < *armed) {
             let time = Duration::from_micros(at.since(now).0);
             self.sleep = Some((at, Box::pin(runtime.sleep(time))));
@@ -51,7 +60,9 @@ impl Timer {
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((_, sleep)) = &mut self.sleep else { return Poll::Pending };
+        let Some((_, sleep)) = &mut self.sleep else {
+            return Poll::Pending;
+        };
         let done = sleep.as_mut().poll(cx);
         if done.is_ready() {
             self.sleep = None;

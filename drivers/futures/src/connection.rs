@@ -135,18 +135,24 @@ impl<R: Runtime> Connection<R> {
     }
 
     fn tell(&self, how: Closed) {
-        let _ = self.inputs.try_send(Input::Closed { conn: self.conn, how });
+        let _ = self.inputs.try_send(Input::Closed {
+            conn: self.conn,
+            how,
+        });
     }
 
     /// Says close after all that is queued, and waits for the answer.
     async fn close(&mut self, code: u16, reason: String) -> Closed {
-        self.queue.push_back(Message::Close(Some(frame(code, &reason))));
+        self.queue
+            .push_back(Message::Close(Some(frame(code, &reason))));
         let (runtime, limits) = (self.runtime.clone(), self.limits);
         let said = poll_fn(|cx| self.poll_closing(cx, true));
         match within(&runtime, limits.flush, said).await {
             Some(Some(how)) => return how,
             Some(None) => {}
-            None => return Closed::Lost("the other side did not take what was left to send".into()),
+            None => {
+                return Closed::Lost("the other side did not take what was left to send".into());
+            }
         }
         let answered = poll_fn(|cx| self.poll_closing(cx, false));
         match within(&runtime, limits.close, answered).await {
@@ -180,7 +186,13 @@ impl<R: Runtime> Connection<R> {
             _ => return,
         };
         let saying = async {
-            self.socket.close(Some(CloseFrame { code, reason: reason.into() })).await.ok()?;
+            self.socket
+                .close(Some(CloseFrame {
+                    code,
+                    reason: reason.into(),
+                }))
+                .await
+                .ok()?;
             let stream = self.socket.get_mut();
             AsyncWriteExt::close(stream).await.ok()?;
             // A socket that is dropped with unread input is reset, and what was said is lost with it.
@@ -266,7 +278,10 @@ impl<R: Runtime> Connection<R> {
         };
         if !batch.is_empty() {
             self.may_read = false;
-            let _ = self.inputs.try_send(Input::Batch { conn: self.conn, messages: batch });
+            let _ = self.inputs.try_send(Input::Batch {
+                conn: self.conn,
+                messages: batch,
+            });
         }
         end.map_or(Poll::Pending, Poll::Ready)
     }
@@ -286,7 +301,10 @@ impl<R: Runtime> Connection<R> {
             self.dirty = false;
             if self.written > self.reported {
                 self.reported = self.written;
-                let drained = Input::Drained { conn: self.conn, count: self.written };
+                let drained = Input::Drained {
+                    conn: self.conn,
+                    count: self.written,
+                };
                 let _ = self.inputs.try_send(drained);
             }
         }
@@ -322,15 +340,22 @@ impl<R: Runtime> Connection<R> {
 
 fn frame(code: u16, reason: &str) -> CloseFrame {
     let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
-    CloseFrame { code: CloseCode::from(code), reason: reason.into() }
+    CloseFrame {
+        code: CloseCode::from(code),
+        reason: reason.into(),
+    }
 }
 
 fn by_peer(frame: Option<CloseFrame>) -> Closed {
     match frame {
-        Some(frame) => {
-            Closed::ByPeer { code: frame.code.into(), reason: frame.reason.as_str().into() }
-        }
-        None => Closed::ByPeer { code: NO_CODE, reason: String::new() },
+        Some(frame) => Closed::ByPeer {
+            code: frame.code.into(),
+            reason: frame.reason.as_str().into(),
+        },
+        None => Closed::ByPeer {
+            code: NO_CODE,
+            reason: String::new(),
+        },
     }
 }
 

@@ -22,13 +22,25 @@ pub(crate) enum DialError {
     #[error("not a usable WebSocket address: {0}")]
     Url(&'static str),
     #[error("could not connect to {host}:{port}: {why}")]
-    Tcp { host: String, port: u16, why: String },
+    Tcp {
+        host: String,
+        port: u16,
+        why: String,
+    },
     #[error("TLS with {host} failed: {why}")]
     Tls { host: String, why: String },
     #[error("{host}:{port} answered with HTTP status {status} instead of a WebSocket")]
-    Http { host: String, port: u16, status: u16 },
+    Http {
+        host: String,
+        port: u16,
+        status: u16,
+    },
     #[error("no WebSocket at {host}:{port}: {why}")]
-    WebSocket { host: String, port: u16, why: String },
+    WebSocket {
+        host: String,
+        port: u16,
+        why: String,
+    },
     #[error("no connection within {} s", .0.as_secs_f32())]
     TooSlow(Duration),
 }
@@ -42,7 +54,9 @@ pub(crate) async fn dial<R: Runtime>(
 ) -> Result<Box<Socket<R::Stream>>, DialError> {
     // Boxed: the handshake's state is much larger than what stays afterwards.
     let opening = Box::pin(open(runtime, url, tls, limits));
-    within(runtime, limits.open, opening).await.ok_or(DialError::TooSlow(limits.open))?
+    within(runtime, limits.open, opening)
+        .await
+        .ok_or(DialError::TooSlow(limits.open))?
 }
 
 async fn open<R: Runtime>(
@@ -54,7 +68,11 @@ async fn open<R: Runtime>(
     let Target { secure, host, port } = Target::parse(url)?;
     let tcp = runtime
         .connect(&host, port)
-        .map_err(|error| DialError::Tcp { host: host.clone(), port, why: plain(&error) })
+        .map_err(|error| DialError::Tcp {
+            host: host.clone(),
+            port,
+            why: plain(&error),
+        })
         .await?;
     let transport = if secure {
         let name = ServerName::try_from(host.clone())
@@ -62,7 +80,10 @@ async fn open<R: Runtime>(
         let stream = tls
             .connector()
             .connect(name, tcp)
-            .map_err(|error| DialError::Tls { host: host.clone(), why: tls_failure(&error) })
+            .map_err(|error| DialError::Tls {
+                host: host.clone(),
+                why: tls_failure(&error),
+            })
             .await?;
         Transport::Tls(Box::new(stream.into()))
     } else {
@@ -70,10 +91,16 @@ async fn open<R: Runtime>(
     };
     match client_async_with_config(url, transport, Some(limits.websocket())).await {
         Ok((socket, _)) => Ok(Box::new(socket)),
-        Err(ws::Error::Http(response)) => {
-            Err(DialError::Http { host, port, status: response.status().as_u16() })
-        }
-        Err(error) => Err(DialError::WebSocket { host, port, why: no_websocket(&error) }),
+        Err(ws::Error::Http(response)) => Err(DialError::Http {
+            host,
+            port,
+            status: response.status().as_u16(),
+        }),
+        Err(error) => Err(DialError::WebSocket {
+            host,
+            port,
+            why: no_websocket(&error),
+        }),
     }
 }
 
@@ -87,20 +114,33 @@ struct Target {
 
 impl Target {
     fn parse(url: &str) -> Result<Self, DialError> {
-        let uri: Uri = url.parse().map_err(|_| DialError::Url("it cannot be read as a URL"))?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|_| DialError::Url("it cannot be read as a URL"))?;
         let secure = match uri.scheme_str() {
             Some("ws") => false,
             Some("wss") => true,
-            _ => return Err(DialError::Url("it begins neither with ws:// nor with wss://")),
+            _ => {
+                return Err(DialError::Url(
+                    "it begins neither with ws:// nor with wss://",
+                ));
+            }
         };
         let host = uri.host().unwrap_or_default();
         // An IPv6 address stands in brackets in a URL, and nowhere else.
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
         if bare.is_empty() {
             return Err(DialError::Url("it has no host"));
         }
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        Ok(Self { secure, host: bare.into(), port })
+        Ok(Self {
+            secure,
+            host: bare.into(),
+            port,
+        })
     }
 }
 
@@ -118,7 +158,9 @@ pub(crate) fn plain(error: &io::Error) -> String {
 }
 
 fn tls_failure(error: &io::Error) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(rustls::Error::InvalidCertificate(why)) => match why {
             CertificateError::UnknownIssuer => {
@@ -156,14 +198,36 @@ mod tests {
     #[test]
     fn urls_give_host_port_and_whether_tls_is_wanted() {
         let target = |url| Target::parse(url).map_err(|error| error.to_string());
-        let expect = |secure, host: &str, port| Ok(Target { secure, host: host.into(), port });
+        let expect = |secure, host: &str, port| {
+            Ok(Target {
+                secure,
+                host: host.into(),
+                port,
+            })
+        };
         assert_eq!(target("ws://example.org"), expect(false, "example.org", 80));
-        assert_eq!(target("wss://example.org/path?x"), expect(true, "example.org", 443));
+        assert_eq!(
+            target("wss://example.org/path?x"),
+            expect(true, "example.org", 443)
+        );
         assert_eq!(target("ws://[::1]:8000"), expect(false, "::1", 8000));
-        assert_eq!(target("wss://user@10.0.0.1:1/"), expect(true, "10.0.0.1", 1));
-        for bad in ["", "example.org", "http://example.org", "ws://", "ws://[::1", "ws://a b"] {
+        assert_eq!(
+            target("wss://user@10.0.0.1:1/"),
+            expect(true, "10.0.0.1", 1)
+        );
+        for bad in [
+            "",
+            "example.org",
+            "http://example.org",
+            "ws://",
+            "ws://[::1",
+            "ws://a b",
+        ] {
             let error = Target::parse(bad).expect_err(bad).to_string();
-            assert!(error.starts_with("not a usable WebSocket address"), "{error}");
+            assert!(
+                error.starts_with("not a usable WebSocket address"),
+                "{error}"
+            );
         }
     }
 }

@@ -30,17 +30,35 @@ const GOING_AWAY: u16 = 1001;
 /// What the other tasks tell the loop. The channel is unbounded, but not what is in it: a connection has one
 /// batch of input in it at most, and a report for what it was given to send.
 pub(crate) enum Input<S> {
-    Accepted { socket: Box<Socket<S>>, from: IpAddr, permit: Permit },
-    Dialled { conn: ConnId, result: Result<Box<Socket<S>>, String> },
-    Batch { conn: ConnId, messages: Vec<tungstenite::Message> },
-    Drained { conn: ConnId, count: u64 },
-    Closed { conn: ConnId, how: Closed },
+    Accepted {
+        socket: Box<Socket<S>>,
+        from: IpAddr,
+        permit: Permit,
+    },
+    Dialled {
+        conn: ConnId,
+        result: Result<Box<Socket<S>>, String>,
+    },
+    Batch {
+        conn: ConnId,
+        messages: Vec<tungstenite::Message>,
+    },
+    Drained {
+        conn: ConnId,
+        count: u64,
+    },
+    Closed {
+        conn: ConnId,
+        how: Closed,
+    },
 }
 
 /// A connection as the loop sees it.
 enum Slot {
     /// Dropping the sender gives the dial up.
-    Dialling { _give_up: Sender<()> },
+    Dialling {
+        _give_up: Sender<()>,
+    },
     Open(Open),
 }
 
@@ -191,14 +209,20 @@ where
                 Wake::Input(input) => {
                     self.input(input);
                     for _ in 1..INPUTS_AT_ONCE {
-                        let Ok(input) = incoming.try_recv() else { break };
+                        let Ok(input) = incoming.try_recv() else {
+                            break;
+                        };
                         self.input(input);
                     }
                 }
                 Wake::Time => {}
             }
             let now = self.clock.now();
-            if self.machine.deadline().is_some_and(|deadline| deadline.at <= now.mono) {
+            if self
+                .machine
+                .deadline()
+                .is_some_and(|deadline| deadline.at <= now.mono)
+            {
                 self.machine.tick(now);
             }
         }
@@ -212,7 +236,11 @@ where
     fn request(&mut self, request: Request<M>) {
         match request {
             Request::Job(job) => job(&mut self.machine, self.clock.now()),
-            Request::Listen { address, tls, reply } => {
+            Request::Listen {
+                address,
+                tls,
+                reply,
+            } => {
                 let (keep, stop) = bounded(1);
                 if self.stopping.is_none() {
                     self.listeners.push(keep);
@@ -229,7 +257,8 @@ where
             Request::Stop => {
                 self.listeners.clear();
                 let limit = u64::try_from(self.config.limits.stop.as_micros()).unwrap_or(u64::MAX);
-                self.stopping.get_or_insert(self.clock.now().mono + Micros(limit));
+                self.stopping
+                    .get_or_insert(self.clock.now().mono + Micros(limit));
             }
         }
     }
@@ -237,7 +266,11 @@ where
     fn input(&mut self, input: Input<R::Stream>) {
         let now = self.clock.now();
         match input {
-            Input::Accepted { socket, from, permit } => {
+            Input::Accepted {
+                socket,
+                from,
+                permit,
+            } => {
                 drop(permit);
                 if self.stopping.is_none()
                     && let Some(conn) = self.machine.accept(now, Source::from(from))
@@ -306,7 +339,9 @@ where
 
     /// Offers the machine what it has not taken yet, in order, until it refuses.
     fn offer(&mut self, conn: ConnId) {
-        let Some(Slot::Open(open)) = self.slots.get_mut(&conn) else { return };
+        let Some(Slot::Open(open)) = self.slots.get_mut(&conn) else {
+            return;
+        };
         let now = self.clock.now();
         while !open.full
             && !open.paused
@@ -385,7 +420,7 @@ where
                 let result = self.host.store(record);
                 self.machine.stored(self.clock.now(), id, result);
             }
-            Effect::Event(event) => self.host.event(event),
+            Effect::Event(event) => self.host.event(event, bytes),
             // A kind of effect that this driver does not know cannot be done by it.
             _ => {}
         }
@@ -397,7 +432,8 @@ where
             return self.machine.closed(self.clock.now(), conn, how);
         }
         let (give_up, given_up) = bounded(1);
-        self.slots.insert(conn, Slot::Dialling { _give_up: give_up });
+        self.slots
+            .insert(conn, Slot::Dialling { _give_up: give_up });
         let (runtime, inputs) = (self.runtime.clone(), self.inputs.clone());
         let Config { client_tls, limits } = self.config.clone();
         self.runtime.spawn(async move {

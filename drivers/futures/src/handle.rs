@@ -20,7 +20,11 @@ pub(crate) type Job<M> = Box<dyn FnOnce(&mut M, Now) + Send>;
 /// What a handle asks of the loop.
 pub(crate) enum Request<M> {
     Job(Job<M>),
-    Listen { address: SocketAddr, tls: Option<ServerTls>, reply: Sender<io::Result<SocketAddr>> },
+    Listen {
+        address: SocketAddr,
+        tls: Option<ServerTls>,
+        reply: Sender<io::Result<SocketAddr>>,
+    },
     Stop,
 }
 
@@ -50,7 +54,9 @@ impl<M> Handle<M> {
     /// # Errors
     /// [`Stopped`] if the driver has stopped.
     pub fn post(&self, job: impl FnOnce(&mut M, Now) + Send + 'static) -> Result<(), Stopped> {
-        self.requests.try_send(Request::Job(Box::new(job))).map_err(|_| Stopped)
+        self.requests
+            .try_send(Request::Job(Box::new(job)))
+            .map_err(|_| Stopped)
     }
 
     /// Starts to listen, for TLS if a certificate is given. Port 0 lets the system pick one; told is the
@@ -66,7 +72,11 @@ impl<M> Handle<M> {
         let stopped = || io::Error::new(io::ErrorKind::NotConnected, Stopped);
         let (reply, answer) = bounded(1);
         self.requests
-            .try_send(Request::Listen { address, tls, reply })
+            .try_send(Request::Listen {
+                address,
+                tls,
+                reply,
+            })
             .map_err(|_| stopped())?;
         answer.recv().await.map_err(|_| stopped())?
     }
@@ -90,7 +100,9 @@ impl<M> Handle<M> {
 
 impl<M> Clone for Handle<M> {
     fn clone(&self) -> Self {
-        Self { requests: self.requests.clone() }
+        Self {
+            requests: self.requests.clone(),
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use chumwire::io::{Machine, NotStored};
 /// closures is a host as well.
 pub trait Host<M: Machine>: Send {
     /// The machine has something to tell. The loop waits until this returns.
-    fn event(&mut self, event: M::Event);
+    ///
+    /// `bytes` is the buffer that was given to `poll`. Some events say that their content is in there; with
+    /// any other event it means nothing.
+    fn event(&mut self, event: M::Event, bytes: &[u8]);
 
     /// Keeps a record for good, as one transaction.
     ///
@@ -23,11 +26,11 @@ pub trait Host<M: Machine>: Send {
 impl<M, E, S> Host<M> for (E, S)
 where
     M: Machine,
-    E: FnMut(M::Event) + Send,
+    E: FnMut(M::Event, &[u8]) + Send,
     S: FnMut(M::Record) -> Result<(), NotStored> + Send,
 {
-    fn event(&mut self, event: M::Event) {
-        (self.0)(event);
+    fn event(&mut self, event: M::Event, bytes: &[u8]) {
+        (self.0)(event, bytes);
     }
 
     fn store(&mut self, record: M::Record) -> Result<(), NotStored> {

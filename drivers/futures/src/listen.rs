@@ -39,8 +39,8 @@ impl<R: Runtime> Listener<R> {
     /// Listens, tells where, and accepts until it is told to stop.
     pub(crate) async fn run(self, address: SocketAddr, reply: Sender<io::Result<SocketAddr>>) {
         let listening = self.runtime.listen(address).await;
-        let listening = listening
-            .and_then(|listener| Ok((self.runtime.local_address(&listener)?, listener)));
+        let listening =
+            listening.and_then(|listener| Ok((self.runtime.local_address(&listener)?, listener)));
         let listener = match listening {
             Ok((bound, listener)) => {
                 let _ = reply.send(Ok(bound)).await;
@@ -74,7 +74,13 @@ impl<R: Runtime> Listener<R> {
             let opening = Box::pin(open::<R>(stream, tls, limits));
             // Whoever fails here has not been seen by the machine yet: nobody needs to hear of it.
             if let Some(Some(socket)) = within(&runtime, limits.accept, opening).await {
-                let _ = inputs.send(Input::Accepted { socket, from, permit }).await;
+                let _ = inputs
+                    .send(Input::Accepted {
+                        socket,
+                        from,
+                        permit,
+                    })
+                    .await;
             }
         });
     }
@@ -89,6 +95,8 @@ async fn open<R: Runtime>(
         Some(tls) => Transport::Tls(Box::new(tls.acceptor().accept(stream).await.ok()?.into())),
         None => Transport::Plain(stream),
     };
-    let socket = accept_async_with_config(transport, Some(limits.websocket())).await.ok()?;
+    let socket = accept_async_with_config(transport, Some(limits.websocket()))
+        .await
+        .ok()?;
     Some(Box::new(socket))
 }

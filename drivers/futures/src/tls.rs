@@ -123,7 +123,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| TlsError::Pem(error.to_string()))?;
-    if found.is_empty() { Err(TlsError::NoCertificate) } else { Ok(found) }
+    if found.is_empty() {
+        Err(TlsError::NoCertificate)
+    } else {
+        Ok(found)
+    }
 }
 
 fn unusable(error: rustls::Error) -> TlsError {

@@ -1,1 +1,34 @@
-//! placeholder
+//! A deterministic world for the machines of `chumwire`: nodes, relays, links between them and virtual time.
+//!
+//! ```text
+//!            chooser (seed, schedule, …)
+//!                 |  every choice
+//!   party ── link ── relay ── link ── party        party: a node of ours, the deployed peer's double, a puppet
+//!     |                                  |
+//!   store                              store
+//! ```
+//!
+//! A [`World`] runs the same `Node` and `Relay` that drivers run. It reads no clock, starts no thread and draws from
+//! no generator but its [`Chooser`]: the same source of choices gives the same [`Trace`], byte for byte.
+//!
+//! Nothing here is safe to use outside of tests: [`Insecure`] is no cryptography, and traces show secrets.
+#![forbid(unsafe_code)]
+
+mod chooser;
+pub mod deployed;
+mod insecure;
+mod link;
+mod party;
+mod puppet;
+mod store;
+mod trace;
+mod world;
+
+pub use chooser::{Choice, Chooser, Recording, Scheduled, Seeded};
+pub use insecure::{Insecure, InsecureKey};
+pub use link::{Faults, LinkId, LinkInfo, Profile, Side};
+pub use party::{Action, Party, PartyId, Told};
+pub use puppet::{Heard, Puppet};
+pub use store::{Store, StoreFault};
+pub use trace::Trace;
+pub use world::{Config, Violation, World};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chumwire::io::{Closed, ConnId, Full, Kind, Message};
 
 use crate::DriverUnderTest;
-use crate::observe::{Observed, Outcome, Peer, ensure, number, numbered, text};
+use crate::observe::{Observed, Outcome, PATIENCE, Peer, ensure, number, numbered, text};
 use crate::probe::{Behaviour, Io, Seen};
 
 /// More than any system's socket buffers hold, with what a driver may have in hand.
@@ -50,7 +50,9 @@ pub(super) fn full<D: DriverUnderTest>(driver: &D) -> Outcome {
     }
     for i in 0..200 {
         let found = number(&server.message()?)?;
-        ensure(found == i, || format!("message {found} came instead of {i}"))?;
+        ensure(found == i, || {
+            format!("message {found} came instead of {i}")
+        })?;
     }
     server.finish()
 }
@@ -71,8 +73,12 @@ pub(super) fn full_then_closed<D: DriverUnderTest>(driver: &D) -> Outcome {
         Seen::Closed(_, how) => Some(how),
         _ => None,
     })?;
-    ensure(taken == 40, || format!("{taken} of 40 messages were offered before the end"))?;
-    ensure(matches!(how, Closed::ByPeer { .. }), || format!("it was told as {how:?}"))?;
+    ensure(taken == 40, || {
+        format!("{taken} of 40 messages were offered before the end")
+    })?;
+    ensure(matches!(how, Closed::ByPeer { .. }), || {
+        format!("it was told as {how:?}")
+    })?;
     server.finish()
 }
 
@@ -100,12 +106,23 @@ impl Behaviour for Pauser {
 }
 
 pub(super) fn pause<D: DriverUnderTest>(driver: &D) -> Outcome {
-    let server = Observed::listening(driver, Pauser { conn: None, millis: 1500 });
+    let server = Observed::listening(
+        driver,
+        Pauser {
+            conn: None,
+            millis: 1500,
+        },
+    );
     let mut peer = Peer::connect(server.address()?)?;
     let gone = peer.push(64 * 1024, MUCH)?;
-    ensure(gone < MUCH, || format!("{gone} bytes were taken while the connection was paused"))?;
+    ensure(gone < MUCH, || {
+        format!("{gone} bytes were taken while the connection was paused")
+    })?;
     // It goes on where it stopped, with nothing lost.
-    peer.socket.get_ref().set_write_timeout(None).map_err(text)?;
+    peer.socket
+        .get_ref()
+        .set_write_timeout(Some(PATIENCE))
+        .map_err(text)?;
     peer.socket.flush().map_err(text)?;
     peer.send(numbered(u64::MAX, 8))?;
     let mut expected = 0;
@@ -114,12 +131,16 @@ pub(super) fn pause<D: DriverUnderTest>(driver: &D) -> Outcome {
         if found == u64::MAX {
             break;
         }
-        ensure(found == expected, || format!("message {found} came instead of {expected}"))?;
+        ensure(found == expected, || {
+            format!("message {found} came instead of {expected}")
+        })?;
         expected += 1;
     }
     let sent = u64::try_from(gone / (64 * 1024)).map_err(text)?;
     // The message at which the sending came to a halt was sent, too.
-    ensure(expected == sent + 1, || format!("{expected} messages came of {}", sent + 1))?;
+    ensure(expected == sent + 1, || {
+        format!("{expected} messages came of {}", sent + 1)
+    })?;
     server.finish()
 }
 
@@ -160,13 +181,19 @@ pub(super) fn drained<D: DriverUnderTest>(driver: &D) -> Outcome {
         drains += 1;
     }
     let gone = drains * 4 * 64 * 1024;
-    ensure(gone < MUCH, || format!("{gone} bytes were called sent, and nobody has read them"))?;
+    ensure(gone < MUCH, || {
+        format!("{gone} bytes were called sent, and nobody has read them")
+    })?;
     // Now it does, and gets everything.
     for expected in 0..(MUCH as u64) / (64 * 1024) {
         let found = number(&peer.receive()?.into_data())?;
-        ensure(found == expected, || format!("message {found} came instead of {expected}"))?;
+        ensure(found == expected, || {
+            format!("message {found} came instead of {expected}")
+        })?;
     }
-    server.until("the last drain", |seen| matches!(seen, Seen::Drained(_)).then_some(()))?;
+    server.until("the last drain", |seen| {
+        matches!(seen, Seen::Drained(_)).then_some(())
+    })?;
     server.finish()
 }
 
@@ -190,7 +217,9 @@ pub(super) fn stuck_then_closed<D: DriverUnderTest>(driver: &D) -> Outcome {
     let server = Observed::listening(driver, Stuck);
     let mut peer = Peer::connect(server.address()?)?;
     peer.send("wait for me")?;
-    server.until("the refusal", |seen| matches!(seen, Seen::Refused(_)).then_some(()))?;
+    server.until("the refusal", |seen| {
+        matches!(seen, Seen::Refused(_)).then_some(())
+    })?;
     drop(peer);
     server.closed()?;
     server.finish()

@@ -26,7 +26,9 @@ pub(super) fn kinds<D: DriverUnderTest>(driver: &D) -> Outcome {
     for message in messages {
         peer.send(message.clone())?;
         let back = peer.receive()?;
-        ensure(back == message, || format!("{message:?} came back as {back:?}"))?;
+        ensure(back == message, || {
+            format!("{message:?} came back as {back:?}")
+        })?;
     }
     server.finish()
 }
@@ -68,13 +70,22 @@ impl Behaviour for Counter {
 pub(super) fn order<D: DriverUnderTest>(driver: &D) -> Outcome {
     const COUNT: u64 = 5000;
     let server = Observed::listening(driver, Echo::default());
-    let counter = Counter { url: server.url()?, conn: None, next: 0, end: COUNT };
+    let counter = Counter {
+        url: server.url()?,
+        conn: None,
+        next: 0,
+        end: COUNT,
+    };
     let client = Observed::dialling(driver, counter);
     for expected in 0..COUNT {
         let bytes = client.message()?;
         let found = number(&bytes)?;
-        ensure(found == expected, || format!("message {found} came instead of {expected}"))?;
-        ensure(bytes == numbered(found, bytes.len()), || format!("message {found} is damaged"))?;
+        ensure(found == expected, || {
+            format!("message {found} came instead of {expected}")
+        })?;
+        ensure(bytes == numbered(found, bytes.len()), || {
+            format!("message {found} is damaged")
+        })?;
     }
     client.finish()?;
     server.finish()
@@ -83,7 +94,10 @@ pub(super) fn order<D: DriverUnderTest>(driver: &D) -> Outcome {
 pub(super) fn large<D: DriverUnderTest>(driver: &D) -> Outcome {
     let server = Observed::listening(driver, Echo::default());
     let mut peer = Peer::connect(server.address()?)?;
-    for message in [Message::binary(numbered(7, LONGEST)), Message::text("x".repeat(LONGEST))] {
+    for message in [
+        Message::binary(numbered(7, LONGEST)),
+        Message::text("x".repeat(LONGEST)),
+    ] {
         peer.send(message.clone())?;
         ensure(peer.receive()? == message, || "it came back changed".into())?;
     }
@@ -99,7 +113,9 @@ pub(super) fn too_long<D: DriverUnderTest>(driver: &D) -> Outcome {
     // The driver may end the connection before all of it is sent.
     let _ = peer.send(Message::binary(vec![0; LONGEST + 1]));
     let (_, how) = server.closed()?;
-    ensure(matches!(how, Closed::Lost(_)), || format!("it was told as {how:?}"))?;
+    ensure(matches!(how, Closed::Lost(_)), || {
+        format!("it was told as {how:?}")
+    })?;
     while let Ok(message) = peer.receive() {
         ensure(message.is_close(), || "the message was taken".into())?;
     }
@@ -115,21 +131,27 @@ pub(super) fn not_utf8<D: DriverUnderTest>(driver: &D) -> Outcome {
     let frame = [0x81, 0x82, 0, 0, 0, 0, 0xC3, 0x28];
     peer.socket.get_mut().write_all(&frame).map_err(text)?;
     let (_, how) = server.closed()?;
-    ensure(matches!(how, Closed::Lost(_)), || format!("it was told as {how:?}"))?;
+    ensure(matches!(how, Closed::Lost(_)), || {
+        format!("it was told as {how:?}")
+    })?;
     server.finish()
 }
 
 pub(super) fn many<D: DriverUnderTest>(driver: &D) -> Outcome {
     let server = Observed::listening(driver, Echo::default());
     let address = server.address()?;
-    let mut peers = (0..50).map(|_| Peer::connect(address)).collect::<Outcome<Vec<_>>>()?;
+    let mut peers = (0..50)
+        .map(|_| Peer::connect(address))
+        .collect::<Outcome<Vec<_>>>()?;
     for round in 0..5 {
         for (i, peer) in peers.iter_mut().enumerate() {
             peer.send(format!("{round} {i}"))?;
         }
         for (i, peer) in peers.iter_mut().enumerate() {
             let back = peer.receive()?;
-            ensure(back == Message::text(format!("{round} {i}")), || format!("got {back}"))?;
+            ensure(back == Message::text(format!("{round} {i}")), || {
+                format!("got {back}")
+            })?;
         }
     }
     server.finish()
@@ -140,8 +162,12 @@ pub(super) fn ping<D: DriverUnderTest>(driver: &D) -> Outcome {
     let mut peer = Peer::connect(server.address()?)?;
     peer.send(Message::Ping("are you there".into()))?;
     let pong = peer.receive()?;
-    ensure(pong == Message::Pong("are you there".into()), || format!("got {pong}"))?;
+    ensure(pong == Message::Pong("are you there".into()), || {
+        format!("got {pong}")
+    })?;
     peer.send("x")?;
-    ensure(server.message()? == b"x", || "the machine got something else".into())?;
+    ensure(server.message()? == b"x", || {
+        "the machine got something else".into()
+    })?;
     server.finish()
 }

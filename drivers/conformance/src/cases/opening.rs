@@ -32,15 +32,21 @@ pub(super) fn dial<D: DriverUnderTest>(driver: &D) -> Outcome {
     let client = Observed::dialling(driver, Hello(url));
     let mut peer = Peer::accept(&listener)?;
     client.opened()?;
-    ensure(peer.receive()? == Message::text("hello"), || "something else came".into())?;
+    ensure(peer.receive()? == Message::text("hello"), || {
+        "something else came".into()
+    })?;
     client.finish()?;
     // ... and to another driver, which knows from where.
     let server = Observed::listening(driver, Sink);
     let client = Observed::dialling(driver, Hello(server.url()?));
     let (_, from) = server.accepted()?;
     let here = Source::Address(Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets());
-    ensure(from == here || from == Source::Unknown, || format!("it came from {from:?}"))?;
-    ensure(server.message()? == b"hello", || "something else came".into())?;
+    ensure(from == here || from == Source::Unknown, || {
+        format!("it came from {from:?}")
+    })?;
+    ensure(server.message()? == b"hello", || {
+        "something else came".into()
+    })?;
     client.finish()?;
     server.closed()?;
     server.finish()
@@ -59,12 +65,17 @@ pub(super) fn refused<D: DriverUnderTest>(driver: &D) -> Outcome {
     drop(listener);
     let client = Observed::dialling(driver, Dialler(url));
     let why = not_opened(&client)?.to_lowercase();
-    ensure(why.contains("refused"), || format!("the reason does not tell: {why}"))?;
+    ensure(why.contains("refused"), || {
+        format!("the reason does not tell: {why}")
+    })?;
     client.finish()
 }
 
 pub(super) fn not_websocket<D: DriverUnderTest>(driver: &D) -> Outcome {
-    for (answer, word) in [("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404"), ("", "")] {
+    for (answer, word) in [
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404"),
+        ("", ""),
+    ] {
         let (listener, url) = listener()?;
         let client = Observed::dialling(driver, Dialler(url));
         let (mut stream, _) = listener.accept().map_err(text)?;
@@ -73,14 +84,22 @@ pub(super) fn not_websocket<D: DriverUnderTest>(driver: &D) -> Outcome {
         stream.write_all(answer.as_bytes()).map_err(text)?;
         drop(stream);
         let why = not_opened(&client)?;
-        ensure(why.contains(word), || format!("the reason does not tell {word}: {why}"))?;
+        ensure(why.contains(word), || {
+            format!("the reason does not tell {word}: {why}")
+        })?;
         client.finish()?;
     }
     Ok(())
 }
 
 pub(super) fn bad_url<D: DriverUnderTest>(driver: &D) -> Outcome {
-    for url in ["", "ftp://127.0.0.1", "ws://", "127.0.0.1:80", "ws://127.0.0.1:99999"] {
+    for url in [
+        "",
+        "ftp://127.0.0.1",
+        "ws://",
+        "127.0.0.1:80",
+        "ws://127.0.0.1:99999",
+    ] {
         let client = Observed::dialling(driver, Dialler(url.into()));
         not_opened(&client).map_err(|why| format!("{url:?}: {why}"))?;
         client.finish()?;
@@ -95,8 +114,12 @@ pub(super) fn silent<D: DriverUnderTest>(driver: &D) -> Outcome {
     let (stream, _) = listener.accept().map_err(text)?;
     not_opened(&client)?;
     let time = start.elapsed();
-    ensure(time > Duration::from_secs(4), || format!("it was given only {time:?}"))?;
-    ensure(time < Duration::from_secs(7), || format!("it took {time:?}"))?;
+    ensure(time > Duration::from_secs(4), || {
+        format!("it was given only {time:?}")
+    })?;
+    ensure(time < Duration::from_secs(7), || {
+        format!("it took {time:?}")
+    })?;
     drop(stream);
     client.finish()
 }
@@ -144,7 +167,9 @@ pub(super) fn unwanted<D: DriverUnderTest>(driver: &D) -> Outcome {
         let mut peer = Peer::connect(server.address()?)?;
         ensure(peer.receive().is_err(), || "it got a message".into())?;
         let mut peer = Peer::connect(server.address()?)?;
-        ensure(peer.receive()? == Message::text("welcome"), || "something else came".into())?;
+        ensure(peer.receive()? == Message::text("welcome"), || {
+            "something else came".into()
+        })?;
     }
     server.finish()
 }
@@ -153,7 +178,12 @@ pub(super) fn rubbish<D: DriverUnderTest>(driver: &D) -> Outcome {
     let server = Observed::listening(driver, Sink);
     let address = server.address()?;
     let mut streams = Vec::new();
-    for rubbish in [&b""[..], b"\0\0\0\0", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"] {
+    for rubbish in [
+        &b""[..],
+        b"\0\0\0\0",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+    ] {
         let mut stream = TcpStream::connect(address).map_err(text)?;
         stream.write_all(rubbish).map_err(text)?;
         streams.push(stream);

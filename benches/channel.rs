@@ -1,0 +1,80 @@
+//! The channel against the bare cipher on the same lengths, and the allocations of each message.
+//!
+//! `cargo bench --bench channel`
+
+use std::alloc::System;
+use std::hint::black_box;
+
+use chumwire::channel::{Channel, ChannelConfig};
+use chumwire::crypto::{Nacl, NaclKey, PairKey, Random, RawKey, Secret, TAG};
+use chumwire::io::{Message, Output};
+use chumwire::role::Role;
+use chumwire::time::Now;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const LENGTHS: [usize; 3] = [64, 1024, 65_536];
+/// The padding is 1 to 256 bytes, so this much on average; the bare cipher gets it, too.
+const MEAN_PADDING: usize = 128;
+
+fn channel(role: Role) -> Channel<Nacl> {
+    let random = Random::new([role.first_counter() as u8; 32]);
+    let config = ChannelConfig::default();
+    Channel::from_session_key(Now::default(), Secret::take(&mut [7; 32]), role, random, config)
+}
+
+/// One message from one end to the other: sealed, polled, opened, read.
+fn pass(
+    from: &mut Channel<Nacl>,
+    to: &mut Channel<Nacl>,
+    message: &[u8],
+    frame: &mut Vec<u8>,
+) -> usize {
+    let now = Now::default();
+    from.send(now, Message::Binary(message)).expect("there is room");
+    let polled: Option<Output<()>> = from.poll(frame);
+    assert!(polled.is_some());
+    to.message(now, Message::Binary(frame)).expect("there is room");
+    to.received().expect("it came").bytes().len()
+}
+
+fn bench(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("seal+open");
+    for length in LENGTHS {
+        let message = vec![5; length];
+        group.throughput(Throughput::Bytes(length as u64));
+
+        let (mut from, mut to) = (channel(Role::Initiator), channel(Role::Acceptor));
+        let mut frame = Vec::new();
+        group.bench_function(BenchmarkId::new("channel", length), |b| {
+            b.iter(|| pass(&mut from, &mut to, black_box(&message), &mut frame));
+        });
+
+        let region = Region::new(ALLOCATOR);
+        for _ in 0..1000 {
+            pass(&mut from, &mut to, &message, &mut frame);
+        }
+        let change = region.change();
+        println!(
+            "allocations of 1000 messages of {length} bytes: {} (and {} reallocations)",
+            change.allocations, change.reallocations
+        );
+
+        let key = NaclKey::from_raw(Secret::take(&mut [7; 32]));
+        let plain = vec![5; length + MEAN_PADDING];
+        let (mut sealed, mut opened) = (vec![0; plain.len() + TAG], vec![0; plain.len()]);
+        group.bench_function(BenchmarkId::new("bare cipher", length), |b| {
+            b.iter(|| {
+                key.seal(&[0; 24], black_box(&plain), &mut sealed);
+                key.open(&[0; 24], black_box(&sealed), &mut opened).expect("it opens");
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

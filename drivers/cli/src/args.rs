@@ -1,0 +1,171 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+/// A relay, pairing, and a headless instance for the ONE platform.
+#[derive(Parser)]
+#[command(name = "chumwire", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print one JSON object a line, for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log more on stderr
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a relay (CommServer)
+    Relay(Relay),
+    /// Make a home: an identity with new keys
+    Init(Init),
+    /// Show who a home is
+    Whoami(Home),
+    /// Invite somebody, and wait until they have joined
+    Invite(Invite),
+    /// Use an invitation
+    Join(Join),
+    /// List the contacts
+    Contacts(Home),
+    /// Remove a contact
+    Forget(Forget),
+    /// List the open invitations, or take them back
+    Invitations(Invitations),
+    /// Stay online until SIGINT or SIGTERM
+    Run(Run),
+    /// Pair two instances through a relay on this machine, and show every message
+    Demo,
+}
+
+/// The directory of an instance.
+#[derive(Args)]
+pub(crate) struct Home {
+    /// The directory with the identity, the contacts and the invitations
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct Relay {
+    /// Where to listen; port 0 picks one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: String,
+    /// The certificate chain, for wss://
+    #[arg(long, value_name = "PEM", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate
+    #[arg(long, value_name = "PEM", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Connections in all
+    #[arg(long, value_name = "N", default_value_t = chumwire::limits::RELAY_CONNECTIONS)]
+    pub(crate) max_connections: usize,
+    /// Connections from one address, 0 for any number [default: 256; any number on a loopback address]
+    #[arg(long, value_name = "N")]
+    pub(crate) per_address: Option<usize>,
+    /// New connections from one address in a second, 0 for any number [default: 10; any number on a loopback
+    /// address]
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<u32>,
+    /// Spare connections of one listener
+    #[arg(long, value_name = "N", default_value_t = chumwire::limits::RELAY_SPARES_PER_KEY)]
+    pub(crate) spares_per_key: usize,
+    /// Seconds between pings of a spare connection
+    #[arg(long, value_name = "S", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) ping_interval: u64,
+    /// Seconds after which a pair that is silent is closed
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) idle: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// The email that the person is known by; another email is another person
+    #[arg(long)]
+    pub(crate) email: String,
+    /// The name of this device [default: the name of the machine]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("way").args(["relay", "listen"]))]
+pub(crate) struct Invite {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// The relay at which to wait
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: Option<String>,
+    /// Wait here for a direct connection; port 0 picks one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<String>,
+    /// What the invitation says instead of the address of --listen or --relay
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Seconds for which the invitation can be used
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    pub(crate) expires: u64,
+    /// Seconds to stay after the invitation was used or has expired, so that latecomers are told
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) linger: u64,
+    /// Trust the certificate authorities in this file alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Join {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// The invitation: its JSON or its link; `-` reads it from the standard input
+    #[arg(value_name = "INVITATION", allow_hyphen_values = true)]
+    pub(crate) invitation: String,
+    /// Trust the certificate authorities in this file alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Forget {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// The person id, 8 or more of its first digits, or the email
+    pub(crate) person: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Invitations {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// Take this one back
+    #[arg(long, value_name = "ID", conflicts_with = "revoke_all")]
+    pub(crate) revoke: Option<String>,
+    /// Take all of them back
+    #[arg(long)]
+    pub(crate) revoke_all: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// The relay at which to wait
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: Option<String>,
+    /// Take direct connections here; port 0 picks one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<String>,
+    /// Where peers reach this instance directly, if not at the address of --listen
+    #[arg(long, requires = "listen")]
+    pub(crate) url: Option<String>,
+    /// Trust the certificate authorities in this file alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+}

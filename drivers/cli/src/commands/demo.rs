@@ -1,0 +1,188 @@
+//! `chumwire demo`: a relay and two instances in this process, over real WebSockets, and everything they say.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_std::future::timeout;
+use chumwire::io::ConnId;
+use chumwire::node::Event as NodeEvent;
+use chumwire::note::{Layer, Note};
+use chumwire::relay::{RelayConfig, RelayEvent};
+use tempfile::TempDir;
+
+use super::init::identity;
+use super::relay;
+use crate::control::{Invite, Request};
+use crate::diagram::{Lane, Passage, draw};
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::home::{Home, Opening, in_use};
+use crate::operations::{Emit, perform};
+use crate::output::Output;
+use crate::peer::{Options, Peer, Tap};
+use crate::signals::Signals;
+
+/// It takes a fraction of a second; a machine that needs longer than this has other troubles.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Pairs two instances, and shows how.
+///
+/// # Errors
+/// If they do not pair.
+pub(super) async fn demo(output: Output) -> Result<(), Failure> {
+    let signals = Signals::new()?;
+    let started = Instant::now();
+    let record = Record::default();
+    let (acceptor, initiator) = ("alice@example.com", "bob@example.com");
+    let work = timeout(LIMIT, pair(&record, acceptor, initiator));
+    signals.unless(work).await?.map_err(|_| {
+        let took = LIMIT.as_secs();
+        Failure::new("timeout", format_args!("the two did not pair within {took} s; try again"))
+    })??;
+    let passages = record.passages();
+    if output.is_json() {
+        for Passage { from, to, note } in &passages {
+            output.event(&Event::Message {
+                from: from.name().into(),
+                to: to.name().into(),
+                layer: note.layer.name().into(),
+                message: note.name.into(),
+                bytes: note.bytes,
+                nonce: note.nonce,
+            });
+        }
+    } else {
+        output.text(&draw(&passages));
+    }
+    output.event(&Event::Demo {
+        paired: true,
+        ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        messages: passages.len(),
+        acceptor: acceptor.into(),
+        initiator: initiator.into(),
+    });
+    Ok(())
+}
+
+/// The run itself; everything is noted in `record`.
+async fn pair(record: &Record, acceptor: &str, initiator: &str) -> Result<(), Failure> {
+    let mut config = RelayConfig::default();
+    config.notes = true;
+    let noted = record.clone();
+    let (handle, task) = relay::start(config, move |event| noted.relay(&event))?;
+    let bound = handle.listen(([127, 0, 0, 1], 0).into(), None).await;
+    let bound = bound.map_err(|error| crate::peer::cannot_listen("127.0.0.1:0", &error))?;
+    let alice = Guest::start(acceptor, record.tap(Lane::Acceptor)).await?;
+    let bob = Guest::start(initiator, record.tap(Lane::Initiator)).await?;
+
+    let (handed_over, handing_over) = async_channel::bounded(1);
+    let tell: Emit = Arc::new(move |event| {
+        if let Event::Invitation { link, .. } = event {
+            drop(handed_over.try_send(link));
+        }
+    });
+    let how = Invite {
+        relay: Some(format!("ws://{bound}")),
+        listen: None,
+        url: None,
+        expires: LIMIT.as_secs(),
+        linger: 0,
+    };
+    let inviting = perform(&alice.peer, Request::Invite(how), &tell);
+    let joining = async {
+        let invitation = handing_over.recv().await.map_err(|_| {
+            Failure::new("stopped", "there was no invitation")
+        })?;
+        let quiet: Emit = Arc::new(drop);
+        perform(&bob.peer, Request::Join { invitation }, &quiet).await
+    };
+    let result = futures_util::future::try_join(inviting, joining).await;
+    bob.peer.stop().await;
+    alice.peer.stop().await;
+    relay::stop(&handle, task).await;
+    result.map(drop)
+}
+
+/// An instance with a home that goes when it goes.
+struct Guest {
+    peer: Peer,
+    _dir: TempDir,
+}
+
+impl Guest {
+    async fn start(email: &str, tap: Tap) -> Result<Self, Failure> {
+        let dir = tempfile::tempdir()
+            .map_err(|error| Failure::new("home_unusable", format_args!("no directory: {error}")))?;
+        drop(Home::create(dir.path(), &identity(email, "demo")?)?);
+        let Opening::Open(home, kept) = Home::open(dir.path())? else {
+            return Err(in_use(dir.path()));
+        };
+        // One spare, so that all that is shown belongs to the pairing.
+        let options = Options { tap: Some(tap), spares: Some(1), ..Options::default() };
+        Ok(Self { peer: Peer::start(home, kept, options)?, _dir: dir })
+    }
+}
+
+/// What the three machines noted, in the order in which it happened.
+#[derive(Clone, Default)]
+struct Record(Arc<Mutex<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    notes: Vec<(Lane, ConnId, Note)>,
+    /// The connections that the pairing went over, as each of the three calls them.
+    pairing: Vec<(Lane, ConnId)>,
+}
+
+impl Record {
+    fn with<T>(&self, look: impl FnOnce(&mut Noted) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tap(&self, lane: Lane) -> Tap {
+        let record = self.clone();
+        Box::new(move |event| match event {
+            NodeEvent::Note { conn, note } => {
+                record.with(|noted| noted.notes.push((lane, *conn, *note)));
+            }
+            NodeEvent::Paired { conn, .. } => {
+                record.with(|noted| noted.pairing.push((lane, *conn)));
+            }
+            _ => {}
+        })
+    }
+
+    fn relay(&self, event: &RelayEvent) {
+        self.with(|noted| match event {
+            RelayEvent::Note { conn, note } => noted.notes.push((Lane::Relay, *conn, *note)),
+            RelayEvent::HandedOver { spare, .. } => noted.pairing.push((Lane::Relay, *spare)),
+            _ => {}
+        });
+    }
+
+    /// Every message of the pairing once: as its sender noted it. What the relay copied was the sender's.
+    fn passages(&self) -> Vec<Passage> {
+        self.with(|noted| {
+            noted
+                .notes
+                .iter()
+                .filter(|(lane, conn, note)| {
+                    let own = noted.pairing.contains(&(*lane, *conn));
+                    own && note.sent && note.layer != Layer::Relayed
+                })
+                .map(|(from, _, note)| Passage { from: *from, to: receiver(*from, note), note: *note })
+                .collect()
+        })
+    }
+}
+
+fn receiver(from: Lane, note: &Note) -> Lane {
+    match from {
+        Lane::Acceptor if note.layer == Layer::Relay => Lane::Relay,
+        Lane::Acceptor => Lane::Initiator,
+        Lane::Relay => Lane::Acceptor,
+        // The relay reads it, and writes it anew.
+        Lane::Initiator if note.name == "communication_request" => Lane::Relay,
+        Lane::Initiator => Lane::Acceptor,
+    }
+}

@@ -1,0 +1,101 @@
+//! `chumwire relay`.
+
+use chumwire::crypto::Nacl;
+use chumwire::io::NotStored;
+use chumwire::relay::{Relay as Machine, RelayConfig, RelayEvent};
+use chumwire::time::{Micros, Now};
+use chumwire_async_std::{Config, Handle, JoinHandle, spawn};
+
+use super::tls::show;
+use crate::args::Relay as Args;
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::log;
+use crate::output::Output;
+use crate::peer::{cannot_listen, resolve, seed, url};
+use crate::signals::Signals;
+
+/// Runs a relay until a signal comes.
+///
+/// # Errors
+/// If it cannot listen.
+pub(super) async fn relay(args: Args, output: Output) -> Result<(), Failure> {
+    let signals = Signals::new()?;
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Some(show(certificate, key)?),
+        _ => None,
+    };
+    let address = resolve(&args.listen)?;
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    let config = config(&args, address.ip().is_loopback());
+    let (handle, task) = start(config, |event| write_down(&event))?;
+    let listening = handle.listen(address, tls).await;
+    let bound = listening.map_err(|error| cannot_listen(&args.listen, &error))?;
+    output.event(&Event::Listening { url: url(scheme, &args.listen, bound) });
+    signals.next().await;
+    stop(&handle, task).await;
+    Ok(())
+}
+
+/// A relay on its driver.
+///
+/// # Errors
+/// If the system has no entropy.
+pub(super) fn start(
+    config: RelayConfig,
+    event: impl FnMut(RelayEvent) + Send + 'static,
+) -> Result<(Handle<Machine<Nacl>>, JoinHandle<Machine<Nacl>>), Failure> {
+    let machine = Machine::<Nacl>::new(config, seed()?, Now::default());
+    Ok(spawn(machine, (event, |_| Err(NotStored)), Config::default()))
+}
+
+/// Tells everybody and ends.
+pub(super) async fn stop(handle: &Handle<Machine<Nacl>>, task: JoinHandle<Machine<Nacl>>) {
+    let _ = handle.call(|relay, now| relay.shutdown(now)).await;
+    handle.shutdown().await;
+    let stats = task.await.stats();
+    log::info(format_args!(
+        "{} connections, {} registrations, {} pairs, {} messages with {} bytes",
+        stats.accepted, stats.registered, stats.handed_over, stats.messages, stats.bytes
+    ));
+}
+
+fn config(args: &Args, loopback: bool) -> RelayConfig {
+    let mut config = RelayConfig::default();
+    // Behind a loopback address everybody has the same one: the whole machine, or whatever is behind a proxy.
+    let per_address = args.per_address.or(loopback.then_some(0));
+    let rate = args.rate.or(loopback.then_some(0));
+    match per_address {
+        Some(0) => config.connections_per_address = usize::MAX,
+        Some(limit) => config.connections_per_address = limit,
+        None => {}
+    }
+    match rate {
+        Some(0) => config.rate = Micros::ZERO,
+        Some(rate) => {
+            config.rate = Micros(1_000_000 / u64::from(rate));
+            config.burst = config.burst.max(usize::try_from(rate).unwrap_or(usize::MAX));
+        }
+        None => {}
+    }
+    config.connections = args.max_connections;
+    config.spares_per_key = args.spares_per_key;
+    config.ping_interval = Micros::secs(args.ping_interval);
+    config.idle = Micros::secs(args.idle);
+    config
+}
+
+fn write_down(event: &RelayEvent) {
+    match event {
+        RelayEvent::Registered { conn, key } => {
+            log::info(format_args!("connection {conn} listens for {key}"));
+        }
+        RelayEvent::HandedOver { spare, initiator, target, .. } => {
+            log::info(format_args!("connection {initiator} is relayed to {spare} of {target}"));
+        }
+        RelayEvent::Ended { conn, fault } => {
+            log::info(format_args!("connection {conn} ended: {fault}"));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,166 @@
+//! What commands tell: the lines of `--json`. The same lines travel through the control socket.
+
+use chumwire::contact::{Contact, ContactInstance};
+use chumwire::fault::Fault;
+use chumwire::identity::Identity;
+use chumwire::pairing::{Invitation, InvitationRecord};
+use chumwire::role::Role;
+use chumwire::time::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// One line. No `Debug`: an invitation is a secret.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub(crate) enum Event {
+    /// A relay takes connections.
+    Listening { url: String },
+    /// Who a home is.
+    Identity {
+        person_id: String,
+        instance_id: String,
+        instance_key_public: String,
+        person_key_public: String,
+        email: String,
+        name: String,
+    },
+    /// This instance can be reached.
+    Online { url: String },
+    /// It cannot; it keeps trying.
+    Offline { url: String, kind: String, step: Option<String>, message: String },
+    /// An invitation that can be used from now on.
+    Invitation { invitation: Parts, link: String, id: String, expires: Millis },
+    /// A pairing has succeeded.
+    Paired {
+        role: String,
+        person_id: String,
+        instance_id: String,
+        email: String,
+        name: String,
+    },
+    /// A contact.
+    Contact { person_id: String, email: String, instances: Vec<Device> },
+    /// The end of a list of contacts.
+    Contacts { count: usize },
+    /// A contact was removed.
+    Forgotten { person_id: String, email: String },
+    /// An invitation that nobody has used yet.
+    OpenInvitation { id: String, expires: Millis },
+    /// The end of a list of invitations.
+    Invitations { count: usize },
+    /// Invitations were taken back.
+    Revoked { count: usize },
+    /// A message of a demonstration.
+    Message {
+        from: String,
+        to: String,
+        layer: String,
+        message: String,
+        bytes: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nonce: Option<u64>,
+    },
+    /// The end of a demonstration.
+    Demo { paired: bool, ms: u64, messages: usize, acceptor: String, initiator: String },
+    /// The command failed.
+    Error {
+        #[serde(flatten)]
+        failure: Failure,
+    },
+}
+
+/// The three members of an invitation, as they are handed over.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Parts {
+    token: String,
+    public_key: String,
+    url: String,
+}
+
+/// A device of a contact.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Device {
+    pub(crate) instance_id: String,
+    pub(crate) name: String,
+    pub(crate) instance_key_public: String,
+    pub(crate) url: Option<String>,
+    pub(crate) key_proven: bool,
+    pub(crate) paired_at: Millis,
+}
+
+impl Event {
+    /// Who this is.
+    pub(crate) fn identity(identity: &Identity) -> Self {
+        Self::Identity {
+            person_id: identity.person_id().to_string(),
+            instance_id: identity.instance_id().to_string(),
+            instance_key_public: identity.instance_key().public().to_string(),
+            person_key_public: identity.person_key().public().to_string(),
+            email: identity.person().email.clone(),
+            name: identity.instance().name.clone(),
+        }
+    }
+
+    /// The way to the relay is closed.
+    pub(crate) fn offline(url: String, fault: &Fault) -> Self {
+        let Failure { kind, step, message } = Failure::of_listener(&url, fault);
+        Self::Offline { url, kind, step, message }
+    }
+
+    /// A new invitation.
+    ///
+    /// # Errors
+    /// If the core's own JSON cannot be read.
+    pub(crate) fn invitation(invitation: &Invitation, expires: Millis) -> Result<Self, Failure> {
+        let parts = serde_json::from_str(&invitation.json())
+            .map_err(|error| Failure::new("internal", error))?;
+        Ok(Self::Invitation {
+            invitation: parts,
+            link: invitation.link(),
+            id: invitation.id().to_string(),
+            expires,
+        })
+    }
+
+    /// A pairing with the device of this contact that was paired with last.
+    pub(crate) fn paired(role: Role, contact: &Contact) -> Self {
+        let device = contact.instances.iter().max_by_key(|device| device.paired_at);
+        Self::Paired {
+            role: role.name().into(),
+            person_id: contact.person_id.to_string(),
+            instance_id: device.map(|d| d.instance_id.to_string()).unwrap_or_default(),
+            email: contact.email.clone(),
+            name: device.map(|d| d.name.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// A contact, with its devices.
+    pub(crate) fn contact(contact: &Contact) -> Self {
+        Self::Contact {
+            person_id: contact.person_id.to_string(),
+            email: contact.email.clone(),
+            instances: contact.instances.iter().map(Device::from).collect(),
+        }
+    }
+
+    /// An open invitation.
+    pub(crate) fn open_invitation(record: &InvitationRecord) -> Self {
+        Self::OpenInvitation { id: record.id.to_string(), expires: record.expires }
+    }
+}
+
+impl From<&ContactInstance> for Device {
+    fn from(of: &ContactInstance) -> Self {
+        Self {
+            instance_id: of.instance_id.to_string(),
+            name: of.name.clone(),
+            instance_key_public: of.instance_key.to_string(),
+            url: of.url.clone(),
+            key_proven: of.key_proven,
+            paired_at: of.paired_at,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What is kept: the identity, the contacts, the open invitations. One record is one transaction, and it is on the
+//! disk when it is reported.
+
+use std::path::Path;
+
+use chumwire::contact::Contact;
+use chumwire::crypto::{Nacl, Secret};
+use chumwire::identity::{IDENTITY_SECRETS, Identity};
+use chumwire::node::Record;
+use chumwire::pairing::InvitationRecord;
+use chumwire::time::Millis;
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
+
+use crate::failure::Failure;
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const IDENTITY: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("identity");
+const CONTACTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("contacts");
+const INVITATIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("invitations");
+
+const SCHEMA: &str = "schema";
+/// The form of the tables. A later version of this program may have to convert them.
+const VERSION: u64 = 1;
+/// The database is small; what is cached of it is better soon forgotten.
+const CACHE: usize = 256 * 1024;
+
+/// Everything that a store keeps.
+pub(crate) struct Kept {
+    pub(crate) identity: Identity,
+    pub(crate) contacts: Vec<Contact>,
+    pub(crate) invitations: Vec<InvitationRecord>,
+}
+
+/// Why a store cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("{0}")]
+    Database(Box<redb::Error>),
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    #[error("the store was written by a newer version of this program (form {0}, this one knows {VERSION})")]
+    Newer(u64),
+}
+
+impl<E: Into<redb::Error>> From<E> for StoreError {
+    fn from(error: E) -> Self {
+        Self::Database(Box::new(error.into()))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let (kind, next) = match &error {
+            StoreError::Database(_) => ("store_failed", "look after the disk of this home"),
+            StoreError::Damaged(_) => ("store_damaged", "take the home from a backup"),
+            StoreError::Newer(_) => ("store_newer", "update this program"),
+        };
+        Self::new(kind, format_args!("{error}; {next}"))
+    }
+}
+
+/// An open store.
+pub(crate) struct Store(Database);
+
+impl Store {
+    /// Opens the store in a file.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::check(Builder::new().set_cache_size(CACHE).open(path)?)
+    }
+
+    /// Makes a store for an identity in a new file.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn create(path: &Path, identity: &Identity) -> Result<Self, StoreError> {
+        Self::fill(Builder::new().set_cache_size(CACHE).create(path)?, identity)
+    }
+
+    fn check(database: Database) -> Result<Self, StoreError> {
+        let version = database.begin_read()?.open_table(META)?.get(SCHEMA)?.map(|v| v.value());
+        match version {
+            Some(VERSION) => Ok(Self(database)),
+            Some(newer) if newer > VERSION => Err(StoreError::Newer(newer)),
+            _ => Err(StoreError::Damaged("it does not tell its form".into())),
+        }
+    }
+
+    fn fill(database: Database, identity: &Identity) -> Result<Self, StoreError> {
+        let write = database.begin_write()?;
+        {
+            write.open_table(META)?.insert(SCHEMA, VERSION)?;
+            let mut table = write.open_table(IDENTITY)?;
+            table.insert("email", identity.person().email.as_bytes())?;
+            table.insert("name", identity.instance().name.as_bytes())?;
+            table.insert("secrets", identity.export_secrets().expose().as_slice())?;
+            write.open_table(CONTACTS)?;
+            write.open_table(INVITATIONS)?;
+        }
+        write.commit()?;
+        Ok(Self(database))
+    }
+
+    /// Reads everything. Invitations that have expired by now are removed.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn load(&self, now: Millis) -> Result<Kept, StoreError> {
+        let read = self.0.begin_read()?;
+        let identity = {
+            let table = read.open_table(IDENTITY)?;
+            let missing = |what: &str| StoreError::Damaged(format!("the {what} is missing"));
+            let text = |what: &str| -> Result<String, StoreError> {
+                let value = table.get(what)?.ok_or_else(|| missing(what))?;
+                String::from_utf8(value.value().to_vec()).map_err(|_| missing(what))
+            };
+            let kept = table.get("secrets")?.ok_or_else(|| missing("secrets"))?;
+            let mut secrets: [u8; IDENTITY_SECRETS] =
+                kept.value().try_into().map_err(|_| missing("secrets"))?;
+            let secrets = Secret::take(&mut secrets);
+            Identity::import::<Nacl>(&text("email")?, &text("name")?, &secrets)
+        };
+        let contacts = all(&read, CONTACTS, "contact")?;
+        let (invitations, expired): (Vec<InvitationRecord>, Vec<_>) =
+            all(&read, INVITATIONS, "invitation")?
+                .into_iter()
+                .partition(|record: &InvitationRecord| record.expires > now);
+        drop(read);
+        if !expired.is_empty() {
+            let write = self.0.begin_write()?;
+            {
+                let mut table = write.open_table(INVITATIONS)?;
+                for record in &expired {
+                    table.remove(&record.id.0)?;
+                }
+            }
+            write.commit()?;
+        }
+        Ok(Kept { identity, contacts, invitations })
+    }
+
+    /// Keeps a record: it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of the record is kept then.
+    pub(crate) fn commit(&self, record: &Record) -> Result<(), StoreError> {
+        let write = self.0.begin_write()?;
+        {
+            let mut contacts = write.open_table(CONTACTS)?;
+            let mut invitations = write.open_table(INVITATIONS)?;
+            match record {
+                Record::Contact { contact, spent } => {
+                    contacts.insert(&contact.person_id.0, json(contact)?.as_slice())?;
+                    if let Some(invitation) = spent {
+                        invitations.remove(&invitation.0)?;
+                    }
+                }
+                Record::Forgotten(person) => drop(contacts.remove(&person.0)?),
+                Record::Invited(record) => {
+                    invitations.insert(&record.id.0, json(record)?.as_slice())?;
+                }
+                Record::Withdrawn(invitation) => drop(invitations.remove(&invitation.0)?),
+                // A record that this program does not know cannot be kept, and must not be said to be.
+                other => return Err(StoreError::Damaged(format!("unknown record {other:?}"))),
+            }
+        }
+        write.commit()?;
+        Ok(())
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+fn all<T: DeserializeOwned>(
+    read: &redb::ReadTransaction,
+    table: TableDefinition<'static, &'static [u8; 32], &'static [u8]>,
+    what: &str,
+) -> Result<Vec<T>, StoreError> {
+    let table = read.open_table(table)?;
+    let mut values = Vec::new();
+    for entry in table.iter()? {
+        let (_, value) = entry?;
+        let value = serde_json::from_slice(value.value())
+            .map_err(|error| StoreError::Damaged(format!("a {what} cannot be read: {error}")))?;
+        values.push(value);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests;

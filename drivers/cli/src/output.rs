@@ -1,0 +1,129 @@
+//! How events reach the user: a line of JSON each, or sentences. Every line is flushed at once.
+
+use std::io::Write;
+
+use chumwire::time::Millis;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::text::printable;
+use crate::time;
+
+/// Where events go.
+#[derive(Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Lines of JSON, or sentences.
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether a program reads this.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints an event.
+    pub(crate) fn event(self, event: &Event) {
+        if self.json {
+            // Strings, numbers and lists of them always become JSON.
+            let line = serde_json::to_string(event).unwrap_or_default();
+            print(std::io::stdout().lock(), &line);
+        } else if let Event::Offline { message, .. } = event {
+            let retry = "It is tried again every 10 seconds.";
+            print(std::io::stderr().lock(), &printable(format_args!("{message} {retry}")));
+        } else {
+            print(std::io::stdout().lock(), &sentence(event));
+        }
+    }
+
+    /// Prints text for people.
+    pub(crate) fn text(self, text: &str) {
+        print(std::io::stdout().lock(), text);
+    }
+
+    /// Prints why it failed.
+    pub(crate) fn failure(self, failure: &Failure) {
+        if self.json {
+            self.event(&Event::Error { failure: failure.clone() });
+        } else {
+            let message = format!("chumwire: {}", printable(&failure.message));
+            print(std::io::stderr().lock(), &message);
+        }
+    }
+}
+
+/// A reader that is gone is no reason to stop serving peers: errors are left alone.
+fn print(mut to: impl Write, line: &str) {
+    let _ = writeln!(to, "{line}").and_then(|()| to.flush());
+}
+
+fn sentence(event: &Event) -> String {
+    match event {
+        Event::Listening { url } => format!("The relay listens at {url}."),
+        Event::Identity { person_id, instance_id, instance_key_public, email, name, .. } => {
+            format!(
+                "This is {email} on {name}.\n  person       {person_id}\n  instance     {instance_id}\n  \
+                 instance key {instance_key_public}"
+            )
+        }
+        Event::Online { url } => format!("This instance can be reached at {url}."),
+        Event::Offline { message, .. } => message.clone(),
+        Event::Invitation { link, expires, .. } => format!(
+            "Hand this invitation to the other person, by a way that nobody else reads. It works once, {}:\n\n\
+             {link}\n\n{}\nThe other person types: chumwire join --home DIR -   and pastes it.",
+            within(*expires),
+            qr(link)
+        ),
+        Event::Paired { email, name, person_id, .. } => {
+            format!("You are paired with {email} on {name}, person {person_id}.")
+        }
+        Event::Contact { person_id, email, instances } => {
+            let mut text = format!("{email}, person {person_id}");
+            for device in instances {
+                let key = if device.key_proven { "proven" } else { "not proven yet" };
+                let place = device.url.as_deref().unwrap_or("no address");
+                text += &format!("\n  on {}, {place}, key {key}", device.name);
+            }
+            text
+        }
+        Event::Contacts { count: 0 } => "There is no contact yet.".into(),
+        Event::Contacts { count: 1 } => "That is one contact.".into(),
+        Event::Contacts { count } => format!("These are {count} contacts."),
+        Event::Forgotten { email, .. } => format!("{email} is no contact any more."),
+        Event::OpenInvitation { id, expires } => format!("{id}, open {}", within(*expires)),
+        Event::Invitations { count: 0 } => "No invitation is open.".into(),
+        Event::Invitations { count: 1 } => "One invitation is open.".into(),
+        Event::Invitations { count } => format!("{count} invitations are open."),
+        Event::Revoked { count: 1 } => "One invitation was taken back.".into(),
+        Event::Revoked { count } => format!("{count} invitations were taken back."),
+        Event::Message { from, to, layer, message, bytes, .. } => {
+            format!("{from} to {to}: {layer} {message}, {bytes} bytes")
+        }
+        Event::Demo { acceptor, initiator, ms, messages, .. } => format!(
+            "{acceptor} and {initiator} are paired: {messages} messages in {ms} ms, over real WebSockets."
+        ),
+        Event::Error { failure } => failure.message.clone(),
+    }
+    .lines()
+    .map(printable)
+    .collect::<Vec<_>>()
+    .join("\n")
+}
+
+fn within(expires: Millis) -> String {
+    let seconds = expires.0.saturating_sub(time::wall().0).div_ceil(1000);
+    format!("within {seconds} s")
+}
+
+/// The link as a QR code, if it is not too long for one.
+fn qr(link: &str) -> String {
+    QrCode::new(link)
+        .map(|code| code.render::<Dense1x2>().quiet_zone(true).build())
+        .unwrap_or_default()
+}

@@ -1,0 +1,304 @@
+//! A running instance: the node on its driver, its home for a store, and who hears what it tells.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_channel::{Receiver, Sender, unbounded};
+use chumwire::crypto::Nacl;
+use chumwire::fault::Why;
+use chumwire::io::NotStored;
+use chumwire::node::{Event, Misuse, Node, NodeConfig, Record};
+use chumwire::pairing::InvitationId;
+use chumwire::role::Role;
+use chumwire::time::Now;
+use chumwire_async_std::{ClientTls, Config, Handle, Host, JoinHandle, spawn};
+
+use crate::failure::Failure;
+use crate::home::{Home, Kept};
+use crate::log;
+
+/// The node of this program.
+pub(crate) type Machine = Node<Nacl>;
+
+/// What those who listen to a peer hear.
+#[derive(Clone)]
+pub(crate) enum Notice {
+    /// The node told something.
+    Node(Event),
+    /// An invitation was taken back by this instance's user.
+    Revoked(InvitationId),
+}
+
+/// Hears every event in its order, inside the driver's loop.
+pub(crate) type Tap = Box<dyn FnMut(&Event) + Send>;
+
+/// How to run a peer.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// Whom to trust behind `wss://`.
+    pub(crate) tls: ClientTls,
+    /// Who gets the notes; without it there are none.
+    pub(crate) tap: Option<Tap>,
+    /// Spare connections at the relay, if not the usual number.
+    pub(crate) spares: Option<usize>,
+}
+
+/// A running instance.
+pub(crate) struct Peer {
+    dir: PathBuf,
+    handle: Handle<Machine>,
+    /// Taken by whoever stops it.
+    task: Mutex<Option<JoinHandle<Machine>>>,
+    hub: Hub,
+    /// Where it can be dialled directly, once it listens.
+    direct: Mutex<Option<String>>,
+}
+
+impl Peer {
+    /// Starts an instance. It does nothing on its own.
+    ///
+    /// # Errors
+    /// If the system has no entropy.
+    pub(crate) fn start(home: Home, kept: Kept, options: Options) -> Result<Self, Failure> {
+        let mut config = NodeConfig::new(kept.identity);
+        config.contacts = kept.contacts;
+        config.invitations = kept.invitations;
+        config.notes = options.tap.is_some();
+        config.spares = options.spares.unwrap_or(config.spares);
+        // The driver's clock starts at zero, and so does the node's; only the wall clock matters here.
+        let now = Now { wall: crate::time::wall(), ..Now::default() };
+        let node = Node::new(config, seed()?, now).map_err(|error| misuse(&error))?;
+        let (dir, hub) = (home.dir().to_path_buf(), Hub::default());
+        let host = Keeper { home, hub: hub.clone(), tap: options.tap };
+        let mut settings = Config::default();
+        settings.client_tls = options.tls;
+        let (handle, task) = spawn(node, host, settings);
+        let task = Mutex::new(Some(task));
+        Ok(Self { dir, handle, task, hub, direct: Mutex::new(None) })
+    }
+
+    /// The home's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Runs `job` on the node. What follows from it at once, storing included, is done when this returns.
+    ///
+    /// # Errors
+    /// If the instance has stopped.
+    pub(crate) async fn with<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Machine, Now) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let stopped = |_| Failure::new("stopped", "this instance is shutting down");
+        let result = self.handle.call(job).await.map_err(stopped)?;
+        // The loop does what the node wants done before it takes the next call.
+        self.handle.call(|_, _| ()).await.map_err(stopped)?;
+        Ok(result)
+    }
+
+    /// As [`with`](Self::with), and fails if a record could not be stored.
+    ///
+    /// # Errors
+    /// The caller's mistakes; `not_stored`.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Machine, Now) -> Result<T, Misuse> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let notices = self.subscribe();
+        let result = self.with(job).await?.map_err(|error| misuse(&error))?;
+        while let Ok(notice) = notices.try_recv() {
+            if let Notice::Node(Event::StoreFailed(_)) = notice {
+                return Err(not_stored());
+            }
+        }
+        Ok(result)
+    }
+
+    /// Everything that this instance tells from now on. To be read or dropped.
+    pub(crate) fn subscribe(&self) -> Receiver<Notice> {
+        self.hub.subscribe()
+    }
+
+    /// Tells all who listen.
+    pub(crate) fn tell(&self, notice: &Notice) {
+        self.hub.tell(notice);
+    }
+
+    /// Takes direct connections; gives the URL, with the real port.
+    ///
+    /// # Errors
+    /// `cannot_listen`
+    pub(crate) async fn listen(&self, place: &str) -> Result<String, Failure> {
+        let address = resolve(place)?;
+        let bound =
+            self.handle.listen(address, None).await.map_err(|error| cannot_listen(place, &error))?;
+        Ok(url("ws", place, bound))
+    }
+
+    /// Sets where this instance says that it can be dialled directly.
+    ///
+    /// # Errors
+    /// If it is no WebSocket URL.
+    pub(crate) async fn set_direct(&self, url: &str) -> Result<(), Failure> {
+        let own = url.to_owned();
+        self.change(move |node, _| node.set_url(Some(own))).await?;
+        *lock(&self.direct) = Some(url.into());
+        Ok(())
+    }
+
+    /// Where this instance can be dialled directly.
+    pub(crate) fn direct(&self) -> Option<String> {
+        lock(&self.direct).clone()
+    }
+
+    /// Takes leave of all peers and ends. The home is closed when this returns.
+    pub(crate) async fn stop(&self) {
+        let _ = self.with(|node, now| node.shutdown(now)).await;
+        self.handle.shutdown().await;
+        let task = lock(&self.task).take();
+        if let Some(task) = task {
+            drop(task.await);
+        }
+    }
+}
+
+/// The driver's host: every record goes to the home, every event to those who listen.
+struct Keeper {
+    home: Home,
+    hub: Hub,
+    tap: Option<Tap>,
+}
+
+impl Host<Machine> for Keeper {
+    fn event(&mut self, event: Event) {
+        if let Some(tap) = &mut self.tap {
+            tap(&event);
+        }
+        if !matches!(event, Event::Note { .. }) {
+            write_down(&event);
+            self.hub.tell(&Notice::Node(event));
+        }
+    }
+
+    fn store(&mut self, record: Record) -> Result<(), NotStored> {
+        self.home.keep(&record).map_err(|error| {
+            log::warn(format_args!("a record could not be stored: {error}"));
+            NotStored
+        })
+    }
+}
+
+/// What the log says of an event. What the user is told anyway is not repeated loudly.
+fn write_down(event: &Event) {
+    match event {
+        Event::Online { url } => log::info(format_args!("registered at {url}")),
+        Event::Offline { url, fault } => log::info(format_args!("not registered at {url}: {fault}")),
+        Event::Paired { contact, role, .. } => {
+            log::info(format_args!("paired with {} as {}", contact.email, role.name()));
+        }
+        Event::Expired(id) => log::info(format_args!("the invitation {id} expired unused")),
+        Event::Ended { conn, role: Some(Role::Acceptor), fault: Some(fault), .. } => {
+            match &fault.why {
+                Why::Shutdown => {}
+                Why::Token { token } => log::warn(format_args!(
+                    "refused a joiner (connection {conn}, step {}): {token}",
+                    fault.step
+                )),
+                _ => log::warn(format_args!("connection {conn} of a stranger failed: {fault}")),
+            }
+        }
+        Event::Ended { conn, fault: Some(fault), .. } => {
+            log::info(format_args!("connection {conn} ended: {fault}"));
+        }
+        Event::Diagnosed { conn, diagnosis } => {
+            log::warn(format_args!("connection {conn}, on closer look: {diagnosis}"));
+        }
+        _ => {}
+    }
+}
+
+/// Those who listen.
+#[derive(Clone, Default)]
+struct Hub(Arc<Mutex<Vec<Sender<Notice>>>>);
+
+impl Hub {
+    fn subscribe(&self) -> Receiver<Notice> {
+        let (sender, receiver) = unbounded();
+        lock(&self.0).push(sender);
+        receiver
+    }
+
+    fn tell(&self, notice: &Notice) {
+        lock(&self.0).retain(|to| to.try_send(notice.clone()).is_ok());
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// 32 bytes from the operating system.
+///
+/// # Errors
+/// If it has none.
+pub(crate) fn seed() -> Result<[u8; 32], Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Failure::new("no_entropy", format_args!("no random bytes: {error}")))?;
+    Ok(seed)
+}
+
+/// A socket address of `HOST:PORT`.
+///
+/// # Errors
+/// `cannot_listen`
+pub(crate) fn resolve(place: &str) -> Result<SocketAddr, Failure> {
+    let mut found = place.to_socket_addrs().map_err(|error| cannot_listen(place, &error))?;
+    found.next().ok_or_else(|| cannot_listen(place, &io::ErrorKind::NotFound.into()))
+}
+
+/// The URL of a listener: the host as it was asked for, the port as it came out.
+pub(crate) fn url(scheme: &str, place: &str, bound: SocketAddr) -> String {
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    format!("{scheme}://{host}:{}", bound.port())
+}
+
+/// This place cannot be listened at.
+pub(crate) fn cannot_listen(place: &str, error: &io::Error) -> Failure {
+    Failure::new(
+        "cannot_listen",
+        format_args!("cannot listen at {place}: {error}; HOST:PORT is due, and a port that is free"),
+    )
+}
+
+/// The disk did not take a record.
+pub(crate) fn not_stored() -> Failure {
+    Failure::new(
+        Why::NotStored.code(),
+        "it could not be stored, so it did not happen; look after the disk of this home",
+    )
+}
+
+/// What was asked of the node cannot be.
+pub(crate) fn misuse(error: &Misuse) -> Failure {
+    let kind = match error {
+        Misuse::Url => "bad_url",
+        Misuse::OwnInvitation => "own_invitation",
+        Misuse::TooMany(_) => "too_many_invitations",
+        Misuse::NotPaired => "not_paired",
+        Misuse::NoAddress => "no_address",
+        Misuse::NoInvitation => "no_invitation",
+        Misuse::ShuttingDown => "stopped",
+        Misuse::TooManyConnections => "too_many_connections",
+        _ => "misuse",
+    };
+    let next = match error {
+        Misuse::OwnInvitation => "; it is for somebody else",
+        Misuse::NoInvitation => "; `chumwire invitations` lists them",
+        _ => "",
+    };
+    Failure::new(kind, format_args!("{error}{next}"))
+}

@@ -1,0 +1,169 @@
+//! A suite without security, for mass runs: same lengths, same failures, a hundredth of the cost.
+//!
+//! It is a type of this crate so that no feature and no configuration can bring it into a real connection.
+
+use chumwire::crypto::{Forged, KEY, NONCE, PairKey, RawKey, Secret, SmallOrder, Suite, TAG};
+
+/// Keyed checksums in the place of cryptography. Anybody can break it; nobody meets it by accident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Insecure;
+
+/// The key of a pair.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InsecureKey([u64; 4]);
+
+/// A permutation of 64 bits in which every input bit moves every output bit (the finisher of splitmix64).
+pub(crate) const fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn words(bytes: &[u8; KEY]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
+impl Suite for Insecure {
+    type Pair = InsecureKey;
+
+    const NAME: &'static str = "insecure";
+
+    fn public_key(secret: &Secret<KEY>) -> [u8; KEY] {
+        let mut public = [0; KEY];
+        for (i, (to, word)) in public.as_chunks_mut().0.iter_mut().zip(words(secret.expose())).enumerate() {
+            // The index keeps equal words apart, and the public key of the zero secret from being zero.
+            *to = mix(word.wrapping_add(i as u64 + 1)).to_le_bytes();
+        }
+        public
+    }
+
+    fn before(public: &[u8; KEY], secret: &Secret<KEY>) -> Result<InsecureKey, SmallOrder> {
+        if *public == [0; KEY] {
+            return Err(SmallOrder);
+        }
+        let (own, peer) = (words(&Self::public_key(secret)), words(public));
+        let mut key = [0; 4];
+        for (i, word) in key.iter_mut().enumerate() {
+            // Symmetric in the two public keys, so both sides get the same.
+            *word = mix(mix(own[i]).wrapping_add(mix(peer[i])) ^ i as u64);
+        }
+        Ok(InsecureKey(key))
+    }
+}
+
+impl RawKey for InsecureKey {
+    fn from_raw(key: Secret<KEY>) -> Self {
+        Self(words(key.expose()))
+    }
+}
+
+impl InsecureKey {
+    /// The start of the key stream, and of the checksum.
+    fn state(&self, nonce: &[u8; NONCE]) -> u64 {
+        let mut state = 0x63_68_75_6d_77_69_72_65;
+        for word in self.0 {
+            state = mix(state ^ word);
+        }
+        for word in nonce.as_chunks::<8>().0 {
+            state = mix(state.wrapping_add(u64::from_le_bytes(*word)).rotate_left(17));
+        }
+        state
+    }
+
+    fn crypt(state: u64, bytes: &mut [u8]) {
+        for (i, chunk) in bytes.chunks_mut(8).enumerate() {
+            let stream = mix(state ^ mix(i as u64 + 1)).to_le_bytes();
+            for (byte, key) in chunk.iter_mut().zip(stream) {
+                *byte ^= key;
+            }
+        }
+    }
+
+    fn tag(state: u64, ciphertext: &[u8]) -> [u8; TAG] {
+        let mut sums = [state, mix(state)];
+        for chunk in ciphertext.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            let word = u64::from_le_bytes(word);
+            sums[0] = mix(sums[0] ^ word);
+            sums[1] = mix(sums[1].rotate_left(23).wrapping_add(word));
+        }
+        let length = ciphertext.len() as u64;
+        let mut tag = [0; TAG];
+        tag[..8].copy_from_slice(&mix(sums[0] ^ length).to_le_bytes());
+        tag[8..].copy_from_slice(&mix(sums[1].wrapping_add(length)).to_le_bytes());
+        tag
+    }
+}
+
+impl PairKey for InsecureKey {
+    fn seal(&self, nonce: &[u8; NONCE], plain: &[u8], sealed: &mut [u8]) {
+        let Some((tag, body)) = sealed.split_first_chunk_mut::<TAG>() else { return };
+        let state = self.state(nonce);
+        body.copy_from_slice(plain);
+        Self::crypt(state, body);
+        *tag = Self::tag(state, body);
+    }
+
+    fn open(&self, nonce: &[u8; NONCE], sealed: &[u8], plain: &mut [u8]) -> Result<(), Forged> {
+        let (tag, body) = sealed.split_first_chunk::<TAG>().ok_or(Forged)?;
+        let state = self.state(nonce);
+        if *tag != Self::tag(state, body) {
+            return Err(Forged);
+        }
+        plain.copy_from_slice(body);
+        Self::crypt(state, plain);
+        Ok(())
+    }
+
+    fn verify(&self, nonce: &[u8; NONCE], sealed: &[u8]) -> bool {
+        sealed
+            .split_first_chunk::<TAG>()
+            .is_some_and(|(tag, body)| *tag == Self::tag(self.state(nonce), body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(n: u8) -> Secret<KEY> {
+        Secret::take(&mut [n; KEY])
+    }
+
+    #[test]
+    fn both_sides_get_the_same_key_and_others_another() {
+        let public = |n| Insecure::public_key(&secret(n));
+        let (ab, ba) = (Insecure::before(&public(2), &secret(1)), Insecure::before(&public(1), &secret(2)));
+        assert_eq!(ab, ba);
+        assert_ne!(ab, Insecure::before(&public(3), &secret(1)));
+        assert_ne!(public(0), [0; KEY]);
+        assert_eq!(Insecure::before(&[0; KEY], &secret(1)), Err(SmallOrder));
+    }
+
+    #[test]
+    fn a_box_opens_whole_under_its_key_and_nonce_alone() {
+        let key = InsecureKey([1, 2, 3, 4]);
+        for length in [0, 1, 7, 8, 9, 100] {
+            let plain: Vec<u8> = (0..length).collect();
+            let mut sealed = vec![0; plain.len() + TAG];
+            key.seal(&[7; NONCE], &plain, &mut sealed);
+            let mut opened = vec![0; plain.len()];
+            assert_eq!(key.open(&[7; NONCE], &sealed, &mut opened), Ok(()));
+            assert_eq!(opened, plain);
+            assert!(key.verify(&[7; NONCE], &sealed));
+            assert!(!key.verify(&[8; NONCE], &sealed));
+            assert!(!InsecureKey([1, 2, 3, 5]).verify(&[7; NONCE], &sealed));
+            for bit in 0..sealed.len() * 8 {
+                let mut altered = sealed.clone();
+                altered[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(key.open(&[7; NONCE], &altered, &mut opened), Err(Forged));
+            }
+            assert!(!key.verify(&[7; NONCE], &sealed[..sealed.len() - 1]));
+        }
+    }
+}

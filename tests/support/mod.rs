@@ -1,0 +1,20 @@
+//! What the vector, transcript and property tests share. Each test uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+pub(crate) mod draws;
+pub(crate) mod people;
+pub(crate) mod stub;
+pub(crate) mod vectors;
+
+/// Runs each generic test once with each suite.
+macro_rules! with_both_suites {
+    ($($test:ident),+ $(,)?) => {
+        mod with_nacl {
+            $(#[test] fn $test() { super::$test::<chumwire::crypto::Nacl>(); })+
+        }
+        mod with_reference {
+            $(#[test] fn $test() { super::$test::<chumwire::crypto::Reference>(); })+
+        }
+    };
+}
+pub(crate) use with_both_suites;
