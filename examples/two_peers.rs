@@ -34,7 +34,7 @@ fn deliver(now: Now, from: &mut Peer, to: &mut Peer, accepted: &mut Option<ConnI
     any
 }
 
-pub fn main() {
+fn main() {
     let now = Now::default();
     let mut random = Random::new([1; 32]); // a program draws its seeds from the operating system
     let mut peer = |email: &str| {

@@ -86,3 +86,8 @@ pub mod role;
 pub mod session;
 pub mod step;
 pub mod time;
+
+/// The README's program is compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

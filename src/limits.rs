@@ -25,6 +25,8 @@ limits! {
     FRAGMENTS: 65_536,
     /// The longest control message of the layers 1, 2, 6 and 7a, in bytes.
     CONTROL: 16_384,
+    /// Frames that came glued to the initiator's key message and wait until the channel is taken.
+    EARLY_FRAMES: 8,
     /// Bytes on one connection that the driver has and has not yet reported as drained, before more is held back.
     WINDOW: 256 * 1024,
     /// Half-open sessions that a listener has at a time; further spares wait (spec 02).

@@ -1,4 +1,8 @@
 //! The blocking example driver does what the conformance kit wants of every driver.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a driver runs in a thread; the core may not spawn"
+)]
 
 #[path = "../examples/blocking/driver.rs"]
 mod driver;

@@ -1464,7 +1464,11 @@ fn a_small_message_does_not_overtake_a_big_one_that_is_held() {
     }
     bench.slow.clear();
     bench.pump();
-    let lengths: Vec<usize> = bench.got_raw(slow).iter().map(|(_, bytes)| bytes.len()).collect();
+    let lengths: Vec<usize> = bench
+        .got_raw(slow)
+        .iter()
+        .map(|(_, bytes)| bytes.len())
+        .collect();
     assert_eq!(lengths, [200_000, 100_000, 1]);
 }
 

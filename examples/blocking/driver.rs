@@ -1,4 +1,4 @@
-//! A whole driver on threads and blocking sockets, for any machine: what a driver has to do, on one page.
+//! A whole driver on threads and blocking sockets, for any machine: what a driver has to do, in one file.
 //!
 //! Every connection has two threads. The reader has one message on credit at a time, so that a machine that
 //! takes nothing keeps the socket from being read. The writer flushes when it has nothing left to write.
@@ -32,6 +32,10 @@ pub(crate) enum Input {
     Message(ConnId, Ws),
     Drained(ConnId, u64),
     Closed(ConnId, Closed),
+    #[allow(
+        dead_code,
+        reason = "the example stops when it is done; the tests use this"
+    )]
     Stop,
 }
 

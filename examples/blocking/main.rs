@@ -3,7 +3,7 @@
 //! `driver.rs` beside this file is the whole driver. Run it with `cargo run --example blocking`.
 #![allow(
     clippy::disallowed_methods,
-    reason = "the core may not read clocks; a program has to"
+    reason = "the core may not read clocks or spawn; a program may"
 )]
 
 mod driver;

@@ -184,9 +184,11 @@ impl<S: Suite> Acceptor<S> {
     /// A frame that came before the parent took the channel.
     fn early(&mut self, message: Message<'_>) -> Result<(), Fault> {
         let Message::Binary(frame) = message else { return Err(Why::PlainText.at(Step::Group)) };
-        let held: usize = self.early.iter().map(Vec::len).sum();
-        if held + frame.len() > limits::FRAGMENT {
-            let why = Why::Limit { what: "bytes before the channel is taken", limit: limits::FRAGMENT };
+        if self.early.len() == limits::EARLY_FRAMES || frame.len() > limits::CONTROL {
+            let why = Why::Limit {
+                what: "frames before the channel is taken",
+                limit: limits::EARLY_FRAMES,
+            };
             return Err(why.at(Step::Group));
         }
         self.early.push_back(frame.into());
@@ -221,22 +223,20 @@ impl<S: Suite> Acceptor<S> {
     }
 
     /// The channel, with whatever came glued to the key message already given to it.
-    ///
-    /// # Errors
-    /// The machine itself, unchanged, if it is not done.
-    pub fn finish(self) -> Result<Handshaken<S>, Self> {
+    /// `None` if it is not done, which it would have told.
+    #[must_use]
+    pub fn finish(self) -> Option<Handshaken<S>> {
         match self.state {
             State::Done(mut done) => {
                 let now = Now { mono: self.latest, ..Now::default() };
                 for frame in &self.early {
-                    // 64 KiB of frames fit in the channel's inbox, or end it by name.
-                    if done.channel.message(now, Message::Binary(frame)).is_err() {
-                        break;
-                    }
+                    // So few and so short, they fit in the channel's inbox.
+                    let taken = done.channel.message(now, Message::Binary(frame));
+                    debug_assert!(taken.is_ok(), "the bounds of both fit each other");
                 }
-                Ok(*done)
+                Some(*done)
             }
-            _ => Err(self),
+            _ => None,
         }
     }
 

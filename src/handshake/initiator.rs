@@ -150,14 +150,13 @@ impl<S: Suite> Initiator<S> {
         }
     }
 
-    /// The channel, once the handshake is done; this machine back otherwise.
-    ///
-    /// # Errors
-    /// The machine itself, unchanged, if it is not done.
-    pub fn finish(self) -> Result<Handshaken<S>, Self> {
+    /// The channel, once the handshake is done.
+    /// `None` if it is not done, which it would have told.
+    #[must_use]
+    pub fn finish(self) -> Option<Handshaken<S>> {
         match self.state {
-            State::Done(done) => Ok(*done),
-            _ => Err(self),
+            State::Done(done) => Some(*done),
+            _ => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! One connection of a node.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::event::Purpose;
@@ -31,7 +32,7 @@ pub(super) enum Stage<S: Suite> {
     Dialling { limit: Micros, next: AfterOpening },
     /// A spare connection at a relay.
     Spare(Registration<S>),
-    Session(Session<S>),
+    Session(Box<Session<S>>),
     /// It was told to close.
     Closing { limit: Micros },
 }
@@ -78,7 +79,7 @@ impl<S: Suite> Conn<S> {
         match &mut self.stage {
             Stage::Dialling { limit, .. } | Stage::Closing { limit } => *limit = limit.since(now),
             Stage::Session(session) => session.rebase(now),
-            Stage::Spare(_) => {}
+            Stage::Spare(registration) => registration.rebase(now),
         }
     }
 }

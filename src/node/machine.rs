@@ -236,7 +236,7 @@ impl<S: Suite> Inner<S> {
             self.random.fork(),
             Step::Request,
         );
-        let mut conn = Conn::new(Purpose::Incoming, Stage::Session(session));
+        let mut conn = Conn::new(Purpose::Incoming, Stage::Session(session.into()));
         conn.half_open_until = Some(now.mono + self.settings.step);
         Some(self.insert(conn))
     }
@@ -263,7 +263,7 @@ impl<S: Suite> Inner<S> {
                     synced: false,
                 };
                 self.shared.links.insert(id, link);
-                Stage::Session(Session::initiator(now, config, own, random, opening))
+                Stage::Session(Session::initiator(now, config, own, random, opening).into())
             }
         };
         self.pump(now, id);
@@ -439,7 +439,7 @@ impl<S: Suite> Inner<S> {
         if let Stage::Session(session) = stage
             && matches!(&fault, Some(Fault { why: Why::Frame { .. }, .. }))
         {
-            self.effects.push_back(Queued::Diagnose(id, session.into()));
+            self.effects.push_back(Queued::Diagnose(id, session));
         }
         self.route_ended(now, id, fault.as_ref());
         self.fill_spares(now, false);
@@ -470,7 +470,7 @@ impl<S: Suite> Inner<S> {
                     Step::Handover,
                 );
                 if let Some(conn) = self.conns.get_mut(&id) {
-                    conn.stage = Stage::Session(session);
+                    conn.stage = Stage::Session(session.into());
                     conn.half_open_until = Some(now.mono + self.settings.step);
                 }
                 self.fill_spares(now, true);

@@ -254,10 +254,11 @@ impl Pairing {
         }
     }
 
-    /// Whether the end of the connection, now, is no failure: the acceptor has succeeded and awaits the close.
+    /// Whether the end of the connection, now, is no failure: the acceptor has all that it needs and awaits the
+    /// close. The initiator closes right behind its identity, so the close may overtake the storage.
     #[must_use]
     pub const fn awaits_close(&self) -> bool {
-        matches!(self.state, State::Closing)
+        matches!((self.state, self.role), (State::Closing, _) | (State::Storing, Role::Acceptor))
     }
 
     /// Time has passed. The storage has no time limit: it is this side's own.

@@ -206,8 +206,7 @@ impl<S: Suite> Registration<S> {
     }
 
     /// Counts all times from `now`, so that a parent can compare its children's states.
-    #[allow(dead_code, reason = "for the canonical view of a parent")]
-    pub(crate) fn count_from(&mut self, now: Micros) {
+    pub(crate) fn rebase(&mut self, now: Micros) {
         if let Some(deadline) = &mut self.deadline {
             deadline.at = deadline.at.since(now);
         }

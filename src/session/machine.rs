@@ -445,7 +445,7 @@ impl<S: Suite> Session<S> {
                 let step = handshake.step();
                 let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
                 let Stage::Initiating(handshake) = stage else { return false };
-                let (Ok(done), Some((group, _))) = (handshake.finish(), &self.wanted) else {
+                let (Some(done), Some((group, _))) = (handshake.finish(), &self.wanted) else {
                     return false;
                 };
                 let establishment = Establishment::initiator(
@@ -490,7 +490,7 @@ impl<S: Suite> Session<S> {
                 let step = handshake.step();
                 let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
                 let Stage::Accepting(handshake) = stage else { return false };
-                let Ok(done) = handshake.finish() else { return false };
+                let Some(done) = handshake.finish() else { return false };
                 let establishment = Establishment::acceptor(
                     now,
                     self.config.establish.clone(),

@@ -43,7 +43,7 @@ pub(crate) fn made_up(name: &str) -> Identity {
 
 /// A made-up identity of a given email and instance name, with keys of its own.
 pub(crate) fn named(email: &str, instance: &str) -> Identity {
-    let mut seed = [7; 32];
+    let mut seed = [7_u8; 32];
     for (i, byte) in email.bytes().chain([0]).chain(instance.bytes()).enumerate() {
         seed[i % 32] = seed[i % 32].wrapping_mul(31).wrapping_add(byte);
     }

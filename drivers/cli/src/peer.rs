@@ -173,7 +173,7 @@ struct Keeper {
 }
 
 impl Host<Machine> for Keeper {
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Event, _: &[u8]) {
         if let Some(tap) = &mut self.tap {
             tap(&event);
         }

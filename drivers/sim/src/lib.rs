@@ -31,4 +31,4 @@ pub use party::{Action, Party, PartyId, Told};
 pub use puppet::{Heard, Puppet};
 pub use store::{Store, StoreFault};
 pub use trace::Trace;
-pub use world::{Config, Violation, World};
+pub use world::{Config, Invariant, Violation, World};

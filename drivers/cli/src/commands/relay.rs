@@ -43,10 +43,11 @@ pub(super) async fn relay(args: Args, output: Output) -> Result<(), Failure> {
 /// If the system has no entropy.
 pub(super) fn start(
     config: RelayConfig,
-    event: impl FnMut(RelayEvent) + Send + 'static,
+    mut event: impl FnMut(RelayEvent) + Send + 'static,
 ) -> Result<(Handle<Machine<Nacl>>, JoinHandle<Machine<Nacl>>), Failure> {
     let machine = Machine::<Nacl>::new(config, seed()?, Now::default());
-    Ok(spawn(machine, (event, |_| Err(NotStored)), Config::default()))
+    let host = (move |told, _: &[u8]| event(told), |_| Err(NotStored));
+    Ok(spawn(machine, host, Config::default()))
 }
 
 /// Tells everybody and ends.

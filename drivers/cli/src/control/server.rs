@@ -90,7 +90,8 @@ async fn accept_all(bound: Bound, peer: Arc<Peer>, clients: Arc<AtomicUsize>, le
 async fn serve(peer: &Peer, stream: UnixStream) -> io::Result<()> {
     let mut writer = stream.clone();
     let mut reader = BufReader::new(stream);
-    let Some(asked) = timeout(PATIENCE, read_line(&mut reader)).await?? else { return Ok(()) };
+    let Ok(asked) = timeout(PATIENCE, read_line(&mut reader)).await else { return Ok(()) };
+    let Some(asked) = asked? else { return Ok(()) };
     let (told, telling) = unbounded();
     let emit: Emit = Arc::new(move |event| drop(told.try_send(Reply::Event(event))));
     let work = async {
