@@ -6,7 +6,7 @@ use std::alloc::System;
 use std::hint::black_box;
 
 use chumwire::channel::{Channel, ChannelConfig};
-use chumwire::crypto::{Nacl, NaclKey, PairKey, Random, RawKey, Secret, TAG};
+use chumwire::crypto::{Nacl, NaclKey, PairKey, Purpose, Random, RawKey, Secret, TAG};
 use chumwire::io::{Message, Output};
 use chumwire::role::Role;
 use chumwire::time::Now;
@@ -17,8 +17,11 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const LENGTHS: [usize; 3] = [64, 1024, 65_536];
-/// The padding is 1 to 256 bytes, so this much on average; the bare cipher gets it, too.
-const MEAN_PADDING: usize = 128;
+/// The lengths that padding makes of one length, in a random order: the bare cipher gets the same.
+fn padded_lengths(length: usize) -> Vec<usize> {
+    let mut random = Random::new([9; 32]);
+    (0..4096).map(|_| length + 1 + random.below(Purpose::Jitter, 256) as usize).collect()
+}
 
 fn channel(role: Role) -> Channel<Nacl> {
     let random = Random::new([role.first_counter() as u8; 32]);
@@ -64,12 +67,16 @@ fn bench(criterion: &mut Criterion) {
         );
 
         let key = NaclKey::from_raw(Secret::take(&mut [7; 32]));
-        let plain = vec![5; length + MEAN_PADDING];
+        let lengths = padded_lengths(length);
+        let mut lengths = lengths.iter().cycle();
+        let plain = vec![5; length + 256];
         let (mut sealed, mut opened) = (vec![0; plain.len() + TAG], vec![0; plain.len()]);
         group.bench_function(BenchmarkId::new("bare cipher", length), |b| {
             b.iter(|| {
-                key.seal(&[0; 24], black_box(&plain), &mut sealed);
-                key.open(&[0; 24], black_box(&sealed), &mut opened).expect("it opens");
+                let length = *lengths.next().expect("without end");
+                let sealed = &mut sealed[..length + TAG];
+                key.seal(&[0; 24], black_box(&plain[..length]), sealed);
+                key.open(&[0; 24], black_box(sealed), &mut opened[..length]).expect("it opens");
             });
         });
     }

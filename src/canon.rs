@@ -32,3 +32,38 @@ impl<T> DerefMut for Ignored<T> {
         &mut self.0
     }
 }
+
+/// Compares machines of one suite parameter, and hashes them, as if the latest input of each had come at time zero. All
+/// fields have to be named. A machine that its parent has rebased is compared as it is.
+macro_rules! compare_rebased {
+    ($machine:ident { $($field:ident),+ $(,)? }) => {
+        impl<S: Suite> $machine<S> {
+            fn rebased(&self) -> alloc::borrow::Cow<'_, Self> {
+                if self.latest == Micros::ZERO {
+                    return alloc::borrow::Cow::Borrowed(self);
+                }
+                let mut view = self.clone();
+                view.rebase(self.latest);
+                alloc::borrow::Cow::Owned(view)
+            }
+        }
+
+        impl<S: Suite> PartialEq for $machine<S> {
+            fn eq(&self, other: &Self) -> bool {
+                let (one, two) = (self.rebased(), other.rebased());
+                let Self { $($field),+, latest: _ } = &*one;
+                $(*$field == two.$field)&&+
+            }
+        }
+
+        impl<S: Suite> Eq for $machine<S> {}
+
+        impl<S: Suite> core::hash::Hash for $machine<S> {
+            fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+                let Self { $($field),+, latest: _ } = &*self.rebased();
+                $($field.hash(state);)+
+            }
+        }
+    };
+}
+pub(crate) use compare_rebased;

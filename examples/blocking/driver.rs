@@ -4,7 +4,8 @@
 //! takes nothing keeps the socket from being read. The writer flushes when it has nothing left to write.
 #![allow(
     clippy::disallowed_methods,
-    reason = "the core may not read clocks; a driver has to"
+    clippy::disallowed_types,
+    reason = "the core may not read clocks, spawn or lock; a driver has to"
 )]
 
 use std::collections::BTreeMap;

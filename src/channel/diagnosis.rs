@@ -150,12 +150,12 @@ pub(super) fn diagnose<K: PairKey>(
             }
         }
     } else {
-        let mut own = sealer.counter().raw();
+        // The last ones were recognised by their tags: those before them are tried.
+        let mut own = sealer.counter().raw().checked_sub(2 * DISTANCE as u64);
         for _ in 0..DISTANCE {
-            let Some(before) = own.checked_sub(2) else { break };
-            own = before;
-            // The last ones were recognised by their tags.
-            if own >= role.first_counter() && search.opens_at(key, own) {
+            own = own.and_then(|counter| counter.checked_sub(2));
+            let Some(counter) = own.filter(|counter| *counter >= role.first_counter()) else { break };
+            if search.opens_at(key, counter) {
                 return Diagnosis::MirroredOlder;
             }
         }

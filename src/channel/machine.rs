@@ -8,7 +8,7 @@ use super::escape::{self, KEEPALIVE};
 use super::fragment::{self, Assembled, Assembler, FragmentFault};
 use super::frame::{Exhausted, FrameFault, Opener, Sealer};
 use super::keepalive::{Due, Keepalive};
-use crate::canon::Ignored;
+use crate::canon::{Ignored, compare_rebased};
 use crate::crypto::{KEY, Random, RawKey, Secret, Suite, Wiped};
 use crate::fault::{Fault, Why};
 use crate::io::{Full, Kind, Message, Output};
@@ -52,7 +52,7 @@ pub enum SendError {
 /// *Handle*: [`message`](Self::message), [`send`](Self::send), [`tick`](Self::tick). *Poll*:
 /// [`received`](Self::received) for messages from the other side, [`poll`](Self::poll) for frames to it and for the
 /// end. *Look*: [`deadline`](Self::deadline). Any number of inputs may come between two polls, up to its bounds.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Channel<S: Suite> {
     role: Role,
     config: ChannelConfig,
@@ -74,6 +74,11 @@ pub struct Channel<S: Suite> {
     frame_buffers: Ignored<Vec<Vec<u8>>>,
     last_frame: Ignored<(usize, u64)>,
 }
+
+compare_rebased!(Channel {
+    role, config, sealer, opener, keepalive, assembler, frames, frame_bytes, inbox, inbox_bytes,
+    fault, told, post_mortem, current, plain_buffers, frame_buffers, last_frame,
+});
 
 /// A message on its way to the application.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -44,7 +44,8 @@ pub enum Purpose {
 }
 
 const KEY: usize = 32;
-const POOL: usize = 768;
+/// With the key, sixteen blocks of the cipher.
+const POOL: usize = 992;
 
 /// The seeded generator. Two generators compare equal whatever their position: what is still to be drawn is
 /// arbitrary, and states are compared without it.
@@ -101,7 +102,8 @@ impl Random {
             let n = (out.len() - filled).min(POOL - self.used);
             let from = &mut self.pool[KEY + self.used..KEY + self.used + n];
             out[filled..filled + n].copy_from_slice(from);
-            from.zeroize();
+            // A plain fill does here: the pool lives on, so these writes are not dead.
+            from.fill(0);
             self.used += n;
             filled += n;
         }
@@ -150,8 +152,9 @@ impl Random {
     fn refill(&mut self) {
         let mut key = [0; KEY];
         key.copy_from_slice(&self.pool[..KEY]);
-        self.pool.zeroize();
-        // The key is used once, so the nonce may be constant.
+        self.pool[..KEY].fill(0);
+        // All of the pool is zero now: what was handed out was wiped then. The key is used once, so the nonce may be
+        // constant.
         ChaCha20::new(&key.into(), &[0; 12].into()).apply_keystream(&mut self.pool[..]);
         key.zeroize();
         self.used = 0;

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 use super::wire::{CommunicationRequest, communication_ready};
 use super::{Handshaken, HandshakeConfig, open_key};
+use crate::canon::compare_rebased;
 use crate::channel::Channel;
 use crate::crypto::{
     self, Ephemeral, Instance, KEY, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Secret, Static, Suite,
@@ -29,7 +30,7 @@ use crate::time::{Alarm, Deadline, Micros, Now};
 /// Answers a request for a connection, on a WebSocket that came in or that a relay handed over.
 ///
 /// When the request has come it tells it as [`Asked`]; the parent may [`refuse`](Self::refuse) before it goes on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Acceptor<S: Suite> {
     config: HandshakeConfig,
     own: Vec<KeyPair<Instance>>,
@@ -42,6 +43,10 @@ pub struct Acceptor<S: Suite> {
     early: VecDeque<Vec<u8>>,
     out: Outbox<Asked>,
 }
+
+compare_rebased!(Acceptor {
+    config, own, person_keys, random, state, limit, early, out,
+});
 
 /// What the acceptor tells its parent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

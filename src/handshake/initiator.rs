@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use super::wire::{CommunicationRequest, read_communication_ready};
 use super::{Handshaken, HandshakeConfig, open_key};
+use crate::canon::compare_rebased;
 use crate::channel::Channel;
 use crate::crypto::{self, Ephemeral, Instance, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Static, Suite};
 use crate::fault::{Fault, Why};
@@ -22,7 +23,7 @@ use crate::time::{Alarm, Deadline, Micros, Now};
 /// Asks for a connection with the holder of an instance key, over a WebSocket that is open, direct or to a relay.
 ///
 /// After [`Output::Event`] the channel is taken out with [`finish`](Self::finish).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Initiator<S: Suite> {
     config: HandshakeConfig,
     own: KeyPair<Static>,
@@ -33,6 +34,10 @@ pub struct Initiator<S: Suite> {
     latest: Micros,
     out: Outbox<()>,
 }
+
+compare_rebased!(Initiator {
+    config, own, target, random, state, limit, out,
+});
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State<S: Suite> {

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::canon::compare_rebased;
 use crate::channel::{Channel, Diagnosis, SendError, Sibling};
 use crate::contact::Contact;
 use crate::crypto::{Instance, KeyPair, PublicKey, Random, Static, Suite};
@@ -70,7 +71,7 @@ pub enum SessionEvent {
 ///
 /// *Handle*: [`message`](Self::message), [`send`](Self::send), [`stored`](Self::stored), [`closed`](Self::closed),
 /// [`tick`](Self::tick). *Poll*: [`poll`](Self::poll). *Look*: [`step`](Self::step), [`deadline`](Self::deadline).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Session<S: Suite> {
     role: Role,
     config: SessionConfig,
@@ -84,6 +85,10 @@ pub struct Session<S: Suite> {
     told: bool,
     latest: Micros,
 }
+
+compare_rebased!(Session {
+    role, config, own, random, wanted, stage, plain, events, fault, told,
+});
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage<S: Suite> {

@@ -1,12 +1,16 @@
 //! What the vector, transcript and property tests share. Each test uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod bench;
 pub(crate) mod draws;
+pub(crate) mod generate;
 pub(crate) mod people;
 pub(crate) mod stub;
 pub(crate) mod vectors;
+pub(crate) mod world;
 
 /// Runs each generic test once with each suite.
+#[allow(unused_macros)]
 macro_rules! with_both_suites {
     ($($test:ident),+ $(,)?) => {
         mod with_nacl {

@@ -21,7 +21,6 @@ use chumwire::relay::{Relay, RelayConfig};
 use chumwire::step::Step;
 use chumwire::time::{Micros, Now};
 use chumwire_async_std::{Config, Handle, spawn};
-use futures_util::SinkExt;
 
 const STEP: Micros = Micros::millis(500);
 

@@ -1,7 +1,5 @@
 //! A sequence diagram of messages that really passed, drawn from what the machines noted.
 
-use std::fmt::Write as _;
-
 use chumwire::note::Note;
 
 /// Who takes part, from left to right.
@@ -47,12 +45,16 @@ const MARGIN: usize = 15;
 const APART: usize = 37;
 const WIDTH: usize = MARGIN + 2 * APART + 1;
 
-/// Draws the messages in their order, one in a line. Sealed ones have a double line.
+/// Draws the messages in their order, one in a line. Sealed ones have a double line, and `#` is their nonce.
 pub(crate) fn draw(passages: &[Passage]) -> String {
     let mut heading = vec![' '; WIDTH + Lane::Initiator.name().len()];
     for lane in Lane::ALL {
         let name = lane.name();
-        write_at(&mut heading, lane.column().saturating_sub(name.len() / 2), name);
+        write_at(
+            &mut heading,
+            lane.column().saturating_sub(name.len() / 2),
+            name,
+        );
     }
     let mut text = line(&heading);
     for passage in passages {
@@ -68,7 +70,10 @@ fn arrow(passage: &Passage) -> Vec<char> {
     for lane in Lane::ALL {
         write_at(&mut row, lane.column(), "|");
     }
-    let (left, right) = (from.column().min(to.column()), from.column().max(to.column()));
+    let (left, right) = (
+        from.column().min(to.column()),
+        from.column().max(to.column()),
+    );
     let stroke = if note.nonce.is_some() { "=" } else { "-" };
     for column in left + 1..right {
         // What goes through the relay's lane is copied by it, unread.
@@ -81,13 +86,17 @@ fn arrow(passage: &Passage) -> Vec<char> {
     } else {
         write_at(&mut row, left + 1, "<");
     }
-    let mut label = format!(" {}, {} B ", note.name, note.bytes);
-    if let Some(nonce) = note.nonce {
-        // A string takes what is written to it.
-        let _ = write!(label, "(nonce {nonce}) ");
-    }
+    let nonce = note
+        .nonce
+        .map(|nonce| format!(", #{nonce}"))
+        .unwrap_or_default();
+    let label = format!(" {}, {} B{nonce} ", note.name, note.bytes);
     // Beside the sender, and on one side of the relay's lane.
-    let start = if left == from.column() { left + 3 } else { right - 2 - label.chars().count() };
+    let start = if left == from.column() {
+        left + 3
+    } else {
+        right - 2 - label.chars().count()
+    };
     write_at(&mut row, start, &label);
     row
 }
@@ -111,19 +120,49 @@ mod tests {
 
     #[test]
     fn arrows_lead_from_lane_to_lane_and_sealed_ones_are_double() {
-        let note = |name, nonce| Note { sent: true, layer: Layer::Relay, name, bytes: 9, nonce };
+        let note = |name, nonce| Note {
+            sent: true,
+            layer: Layer::Relay,
+            name,
+            bytes: 9,
+            nonce,
+        };
         let passages = [
-            Passage { from: Lane::Acceptor, to: Lane::Relay, note: note("register", None) },
-            Passage { from: Lane::Relay, to: Lane::Acceptor, note: note("ping", None) },
-            Passage { from: Lane::Initiator, to: Lane::Acceptor, note: note("sync", Some(1)) },
+            Passage {
+                from: Lane::Acceptor,
+                to: Lane::Relay,
+                note: note("register", None),
+            },
+            Passage {
+                from: Lane::Relay,
+                to: Lane::Acceptor,
+                note: note("ping", None),
+            },
+            Passage {
+                from: Lane::Initiator,
+                to: Lane::Acceptor,
+                note: note("sync", Some(1)),
+            },
         ];
         let drawn = draw(&passages);
         let lines: Vec<&str> = drawn.lines().collect();
         assert_eq!(lines.len(), 4, "{drawn}");
-        assert!(lines[0].contains("acceptor") && lines[0].ends_with("initiator"), "{drawn}");
-        assert!(lines[1].contains("|-- register, 9 B ---") && lines[1].contains("->|"), "{drawn}");
-        assert!(lines[2].contains("|<--") && lines[2].contains("- ping, 9 B -|"), "{drawn}");
-        assert!(lines[3].contains("|<==") && lines[3].ends_with("= sync, 9 B (nonce 1) =|"), "{drawn}");
+        assert!(
+            lines[0].contains("acceptor") && lines[0].ends_with("initiator"),
+            "{drawn}"
+        );
+        assert!(
+            lines[1].contains("|-- register, 9 B ---") && lines[1].contains("->|"),
+            "{drawn}"
+        );
+        assert!(
+            lines[2].contains("|<--") && lines[2].contains("- ping, 9 B --|"),
+            "{drawn}"
+        );
+        assert!(
+            lines[3].contains("|<==") && lines[3].ends_with("= sync, 9 B, #1 ==|"),
+            "{drawn}"
+        );
         assert!(lines.iter().all(|line| line.len() <= WIDTH + 9), "{drawn}");
     }
 }

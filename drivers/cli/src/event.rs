@@ -7,12 +7,18 @@ use chumwire::pairing::{Invitation, InvitationRecord};
 use chumwire::role::Role;
 use chumwire::time::Millis;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::secret_text::SecretText;
 
 /// One line. No `Debug`: an invitation is a secret.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "event",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 pub(crate) enum Event {
     /// A relay takes connections.
     Listening { url: String },
@@ -28,9 +34,19 @@ pub(crate) enum Event {
     /// This instance can be reached.
     Online { url: String },
     /// It cannot; it keeps trying.
-    Offline { url: String, kind: String, step: Option<String>, message: String },
+    Offline {
+        url: String,
+        kind: String,
+        step: Option<String>,
+        message: String,
+    },
     /// An invitation that can be used from now on.
-    Invitation { invitation: Parts, link: String, id: String, expires: Millis },
+    Invitation {
+        invitation: Parts,
+        link: SecretText,
+        id: String,
+        expires: Millis,
+    },
     /// A pairing has succeeded.
     Paired {
         role: String,
@@ -40,7 +56,11 @@ pub(crate) enum Event {
         name: String,
     },
     /// A contact.
-    Contact { person_id: String, email: String, instances: Vec<Device> },
+    Contact {
+        person_id: String,
+        email: String,
+        instances: Vec<Device>,
+    },
     /// The end of a list of contacts.
     Contacts { count: usize },
     /// A contact was removed.
@@ -62,7 +82,13 @@ pub(crate) enum Event {
         nonce: Option<u64>,
     },
     /// The end of a demonstration.
-    Demo { paired: bool, ms: u64, messages: usize, acceptor: String, initiator: String },
+    Demo {
+        paired: bool,
+        ms: u64,
+        messages: usize,
+        acceptor: String,
+        initiator: String,
+    },
     /// The command failed.
     Error {
         #[serde(flatten)]
@@ -74,7 +100,7 @@ pub(crate) enum Event {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Parts {
-    token: String,
+    token: SecretText,
     public_key: String,
     url: String,
 }
@@ -106,8 +132,17 @@ impl Event {
 
     /// The way to the relay is closed.
     pub(crate) fn offline(url: String, fault: &Fault) -> Self {
-        let Failure { kind, step, message } = Failure::of_listener(&url, fault);
-        Self::Offline { url, kind, step, message }
+        let Failure {
+            kind,
+            step,
+            message,
+        } = Failure::of_listener(&url, fault);
+        Self::Offline {
+            url,
+            kind,
+            step,
+            message,
+        }
     }
 
     /// A new invitation.
@@ -115,11 +150,11 @@ impl Event {
     /// # Errors
     /// If the core's own JSON cannot be read.
     pub(crate) fn invitation(invitation: &Invitation, expires: Millis) -> Result<Self, Failure> {
-        let parts = serde_json::from_str(&invitation.json())
+        let parts = serde_json::from_str(&Zeroizing::new(invitation.json()))
             .map_err(|error| Failure::new("internal", error))?;
         Ok(Self::Invitation {
             invitation: parts,
-            link: invitation.link(),
+            link: invitation.link().into(),
             id: invitation.id().to_string(),
             expires,
         })
@@ -127,11 +162,16 @@ impl Event {
 
     /// A pairing with the device of this contact that was paired with last.
     pub(crate) fn paired(role: Role, contact: &Contact) -> Self {
-        let device = contact.instances.iter().max_by_key(|device| device.paired_at);
+        let device = contact
+            .instances
+            .iter()
+            .max_by_key(|device| device.paired_at);
         Self::Paired {
             role: role.name().into(),
             person_id: contact.person_id.to_string(),
-            instance_id: device.map(|d| d.instance_id.to_string()).unwrap_or_default(),
+            instance_id: device
+                .map(|d| d.instance_id.to_string())
+                .unwrap_or_default(),
             email: contact.email.clone(),
             name: device.map(|d| d.name.clone()).unwrap_or_default(),
         }
@@ -148,7 +188,10 @@ impl Event {
 
     /// An open invitation.
     pub(crate) fn open_invitation(record: &InvitationRecord) -> Self {
-        Self::OpenInvitation { id: record.id.to_string(), expires: record.expires }
+        Self::OpenInvitation {
+            id: record.id.to_string(),
+            expires: record.expires,
+        }
     }
 }
 

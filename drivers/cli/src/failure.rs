@@ -26,7 +26,11 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure outside of any connection.
     pub(crate) fn new(kind: &str, message: impl Display) -> Self {
-        Self { kind: kind.into(), step: None, message: printable(message) }
+        Self {
+            kind: kind.into(),
+            step: None,
+            message: printable(message),
+        }
     }
 
     /// The command line cannot be meant like that.
@@ -36,7 +40,10 @@ impl Failure {
 
     /// A failure in a step of the protocol.
     pub(crate) fn at(step: Step, kind: &str, message: impl Display) -> Self {
-        Self { step: Some(step.name().into()), ..Self::new(kind, message) }
+        Self {
+            step: Some(step.name().into()),
+            ..Self::new(kind, message)
+        }
     }
 
     /// What the process ends with.
@@ -59,7 +66,7 @@ impl Failure {
     /// Why a join failed.
     pub(crate) fn of_join(url: &str, fault: &Fault) -> Self {
         let Fault { step, why } = fault;
-        let closed = matches!(why, Why::ClosedByPeer { .. } | Why::Lost { .. });
+        let closed = matches!(why, Why::ClosedByPeer { .. });
         match step {
             Step::Dial => Self::unreachable(url, why),
             Step::Ready if closed => Self::at(
@@ -78,14 +85,22 @@ impl Failure {
 
     fn of_fault(Fault { step, why }: &Fault) -> Self {
         let next = match why {
-            Why::Timeout | Why::TimeoutBothAccept => "try again; if it stays, look at the other side's log",
+            Why::Timeout | Why::TimeoutBothAccept => {
+                "try again; if it stays, look at the other side's log"
+            }
             Why::ClosedByPeer { .. } | Why::Lost { .. } => "the other side's log says why",
             Why::SamePerson => "pair with somebody else, or with another email",
-            Why::KnownPerson { .. } => "if that is meant to be, `chumwire forget` this person first",
+            Why::KnownPerson { .. } => {
+                "if that is meant to be, `chumwire forget` this person first"
+            }
             Why::NotStored => "look after the disk of this home",
             _ => "this is not what the protocol asks for; the other side's log may say more",
         };
-        let kind = if *why == Why::TimeoutBothAccept { Why::Timeout.code() } else { why.code() };
+        let kind = if *why == Why::TimeoutBothAccept {
+            Why::Timeout.code()
+        } else {
+            why.code()
+        };
         Self::at(*step, kind, format_args!("step {step}: {why}; {next}"))
     }
 
@@ -97,9 +112,14 @@ impl Failure {
         // The driver's first words tell the kind.
         if cause.starts_with("TLS") {
             let hint = "check the certificate, or name its authority with --tls-ca";
-            Self::at(Step::Dial, "tls_failed", format_args!("{cause} ({url}); {hint}"))
+            Self::at(
+                Step::Dial,
+                "tls_failed",
+                format_args!("{cause} ({url}); {hint}"),
+            )
         } else {
-            let hint = "is it running? (if the invitation leads to the inviter itself: is that one?)";
+            let hint =
+                "is it running? (if the invitation leads to the inviter itself: is that one?)";
             Self::at(
                 Step::Dial,
                 "relay_unreachable",

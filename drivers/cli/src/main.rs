@@ -17,6 +17,7 @@ mod log;
 mod operations;
 mod output;
 mod peer;
+mod secret_text;
 mod signals;
 mod text;
 mod time;
@@ -54,7 +55,10 @@ fn main() -> ExitCode {
 fn not_understood(error: &clap::Error) -> ExitCode {
     // Nobody can be told that the terminal is gone.
     let _ = error.print();
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
         return ExitCode::SUCCESS;
     }
     if std::env::args_os().any(|arg| arg == OsStr::new("--json")) {

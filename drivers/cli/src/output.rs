@@ -5,6 +5,7 @@ use std::io::Write;
 use chumwire::time::Millis;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
+use zeroize::Zeroizing;
 
 use crate::event::Event;
 use crate::failure::Failure;
@@ -32,11 +33,14 @@ impl Output {
     pub(crate) fn event(self, event: &Event) {
         if self.json {
             // Strings, numbers and lists of them always become JSON.
-            let line = serde_json::to_string(event).unwrap_or_default();
+            let line = Zeroizing::new(serde_json::to_string(event).unwrap_or_default());
             print(std::io::stdout().lock(), &line);
         } else if let Event::Offline { message, .. } = event {
             let retry = "It is tried again every 10 seconds.";
-            print(std::io::stderr().lock(), &printable(format_args!("{message} {retry}")));
+            print(
+                std::io::stderr().lock(),
+                &printable(format_args!("{message} {retry}")),
+            );
         } else {
             print(std::io::stdout().lock(), &sentence(event));
         }
@@ -50,7 +54,9 @@ impl Output {
     /// Prints why it failed.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.json {
-            self.event(&Event::Error { failure: failure.clone() });
+            self.event(&Event::Error {
+                failure: failure.clone(),
+            });
         } else {
             let message = format!("chumwire: {}", printable(&failure.message));
             print(std::io::stderr().lock(), &message);
@@ -76,8 +82,9 @@ fn sentence(event: &Event) -> String {
         Event::Offline { message, .. } => message.clone(),
         Event::Invitation { link, expires, .. } => format!(
             "Hand this invitation to the other person, by a way that nobody else reads. It works once, {}:\n\n\
-             {link}\n\n{}\nThe other person types: chumwire join --home DIR -   and pastes it.",
+             {}\n\n{}\nThe other person types: chumwire join --home DIR -   and pastes it.",
             within(*expires),
+            &**link,
             qr(link)
         ),
         Event::Paired { email, name, person_id, .. } => {

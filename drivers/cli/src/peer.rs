@@ -12,6 +12,7 @@ use chumwire::io::NotStored;
 use chumwire::node::{Event, Misuse, Node, NodeConfig, Record};
 use chumwire::pairing::InvitationId;
 use chumwire::role::Role;
+use chumwire::step::Step;
 use chumwire::time::Now;
 use chumwire_async_std::{ClientTls, Config, Handle, Host, JoinHandle, spawn};
 
@@ -68,15 +69,28 @@ impl Peer {
         config.notes = options.tap.is_some();
         config.spares = options.spares.unwrap_or(config.spares);
         // The driver's clock starts at zero, and so does the node's; only the wall clock matters here.
-        let now = Now { wall: crate::time::wall(), ..Now::default() };
+        let now = Now {
+            wall: crate::time::wall(),
+            ..Now::default()
+        };
         let node = Node::new(config, seed()?, now).map_err(|error| misuse(&error))?;
         let (dir, hub) = (home.dir().to_path_buf(), Hub::default());
-        let host = Keeper { home, hub: hub.clone(), tap: options.tap };
+        let host = Keeper {
+            home,
+            hub: hub.clone(),
+            tap: options.tap,
+        };
         let mut settings = Config::default();
         settings.client_tls = options.tls;
         let (handle, task) = spawn(node, host, settings);
         let task = Mutex::new(Some(task));
-        Ok(Self { dir, handle, task, hub, direct: Mutex::new(None) })
+        Ok(Self {
+            dir,
+            handle,
+            task,
+            hub,
+            direct: Mutex::new(None),
+        })
     }
 
     /// The home's directory.
@@ -133,8 +147,11 @@ impl Peer {
     /// `cannot_listen`
     pub(crate) async fn listen(&self, place: &str) -> Result<String, Failure> {
         let address = resolve(place)?;
-        let bound =
-            self.handle.listen(address, None).await.map_err(|error| cannot_listen(place, &error))?;
+        let bound = self
+            .handle
+            .listen(address, None)
+            .await
+            .map_err(|error| cannot_listen(place, &error))?;
         Ok(url("ws", place, bound))
     }
 
@@ -195,26 +212,48 @@ impl Host<Machine> for Keeper {
 fn write_down(event: &Event) {
     match event {
         Event::Online { url } => log::info(format_args!("registered at {url}")),
-        Event::Offline { url, fault } => log::info(format_args!("not registered at {url}: {fault}")),
+        Event::Offline { url, fault } => {
+            log::info(format_args!("not registered at {url}: {fault}"))
+        }
         Event::Paired { contact, role, .. } => {
-            log::info(format_args!("paired with {} as {}", contact.email, role.name()));
+            log::info(format_args!(
+                "paired with {} as {}",
+                contact.email,
+                role.name()
+            ));
         }
         Event::Expired(id) => log::info(format_args!("the invitation {id} expired unused")),
-        Event::Ended { conn, role: Some(Role::Acceptor), fault: Some(fault), .. } => {
+        Event::Ended {
+            conn,
+            role: Some(Role::Acceptor),
+            fault: Some(fault),
+            ..
+        } => {
             match &fault.why {
-                Why::Shutdown => {}
                 Why::Token { token } => log::warn(format_args!(
                     "refused a joiner (connection {conn}, step {}): {token}",
                     fault.step
                 )),
-                _ => log::warn(format_args!("connection {conn} of a stranger failed: {fault}")),
+                // The pairing itself was decided before.
+                _ if fault.step == Step::Closing || fault.why == Why::Shutdown => {
+                    log::info(format_args!("connection {conn} ended: {fault}"));
+                }
+                _ => log::warn(format_args!(
+                    "connection {conn} of a stranger failed: {fault}"
+                )),
             }
         }
-        Event::Ended { conn, fault: Some(fault), .. } => {
+        Event::Ended {
+            conn,
+            fault: Some(fault),
+            ..
+        } => {
             log::info(format_args!("connection {conn} ended: {fault}"));
         }
         Event::Diagnosed { conn, diagnosis } => {
-            log::warn(format_args!("connection {conn}, on closer look: {diagnosis}"));
+            log::warn(format_args!(
+                "connection {conn}, on closer look: {diagnosis}"
+            ));
         }
         _ => {}
     }
@@ -256,8 +295,12 @@ pub(crate) fn seed() -> Result<[u8; 32], Failure> {
 /// # Errors
 /// `cannot_listen`
 pub(crate) fn resolve(place: &str) -> Result<SocketAddr, Failure> {
-    let mut found = place.to_socket_addrs().map_err(|error| cannot_listen(place, &error))?;
-    found.next().ok_or_else(|| cannot_listen(place, &io::ErrorKind::NotFound.into()))
+    let mut found = place
+        .to_socket_addrs()
+        .map_err(|error| cannot_listen(place, &error))?;
+    found
+        .next()
+        .ok_or_else(|| cannot_listen(place, &io::ErrorKind::NotFound.into()))
 }
 
 /// The URL of a listener: the host as it was asked for, the port as it came out.
@@ -270,7 +313,9 @@ pub(crate) fn url(scheme: &str, place: &str, bound: SocketAddr) -> String {
 pub(crate) fn cannot_listen(place: &str, error: &io::Error) -> Failure {
     Failure::new(
         "cannot_listen",
-        format_args!("cannot listen at {place}: {error}; HOST:PORT is due, and a port that is free"),
+        format_args!(
+            "cannot listen at {place}: {error}; HOST:PORT is due, and a port that is free"
+        ),
     )
 }
 

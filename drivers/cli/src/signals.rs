@@ -20,9 +20,13 @@ impl Signals {
     /// # Errors
     /// The system's.
     pub(crate) fn new() -> Result<Self, Failure> {
-        let mut signals = async_signal::Signals::new([Signal::Int, Signal::Term]).map_err(|error| {
-            Failure::new("no_signals", format_args!("signals cannot be heard: {error}"))
-        })?;
+        let mut signals =
+            async_signal::Signals::new([Signal::Int, Signal::Term]).map_err(|error| {
+                Failure::new(
+                    "no_signals",
+                    format_args!("signals cannot be heard: {error}"),
+                )
+            })?;
         let (heard, hearing) = bounded(1);
         task::spawn(async move {
             // Each is handed to one who waits; the sender ends with those who wait.
@@ -44,9 +48,10 @@ impl Signals {
     pub(crate) async fn unless<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         match future::select(pin!(work), pin!(self.next())).await {
             Either::Left((done, _)) => Ok(done),
-            Either::Right(_) => {
-                Err(Failure::new("interrupted", "interrupted; an open invitation stays open until it expires"))
-            }
+            Either::Right(_) => Err(Failure::new(
+                "interrupted",
+                "interrupted; an open invitation stays open until it expires",
+            )),
         }
     }
 }

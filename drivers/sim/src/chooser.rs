@@ -93,7 +93,10 @@ pub struct Recording<C> {
 impl<C> Recording<C> {
     /// Records `source`.
     pub const fn new(source: C) -> Self {
-        Self { source, choices: Vec::new() }
+        Self {
+            source,
+            choices: Vec::new(),
+        }
     }
 
     /// What was chosen so far: a schedule for [`Scheduled`].

@@ -34,7 +34,13 @@ impl Suite for Insecure {
 
     fn public_key(secret: &Secret<KEY>) -> [u8; KEY] {
         let mut public = [0; KEY];
-        for (i, (to, word)) in public.as_chunks_mut().0.iter_mut().zip(words(secret.expose())).enumerate() {
+        for (i, (to, word)) in public
+            .as_chunks_mut()
+            .0
+            .iter_mut()
+            .zip(words(secret.expose()))
+            .enumerate()
+        {
             // The index keeps equal words apart, and the public key of the zero secret from being zero.
             *to = mix(word.wrapping_add(i as u64 + 1)).to_le_bytes();
         }
@@ -69,7 +75,9 @@ impl InsecureKey {
             state = mix(state ^ word);
         }
         for word in nonce.as_chunks::<8>().0 {
-            state = mix(state.wrapping_add(u64::from_le_bytes(*word)).rotate_left(17));
+            state = mix(state
+                .wrapping_add(u64::from_le_bytes(*word))
+                .rotate_left(17));
         }
         state
     }
@@ -102,7 +110,9 @@ impl InsecureKey {
 
 impl PairKey for InsecureKey {
     fn seal(&self, nonce: &[u8; NONCE], plain: &[u8], sealed: &mut [u8]) {
-        let Some((tag, body)) = sealed.split_first_chunk_mut::<TAG>() else { return };
+        let Some((tag, body)) = sealed.split_first_chunk_mut::<TAG>() else {
+            return;
+        };
         let state = self.state(nonce);
         body.copy_from_slice(plain);
         Self::crypt(state, body);
@@ -138,7 +148,10 @@ mod tests {
     #[test]
     fn both_sides_get_the_same_key_and_others_another() {
         let public = |n| Insecure::public_key(&secret(n));
-        let (ab, ba) = (Insecure::before(&public(2), &secret(1)), Insecure::before(&public(1), &secret(2)));
+        let (ab, ba) = (
+            Insecure::before(&public(2), &secret(1)),
+            Insecure::before(&public(1), &secret(2)),
+        );
         assert_eq!(ab, ba);
         assert_ne!(ab, Insecure::before(&public(3), &secret(1)));
         assert_ne!(public(0), [0; KEY]);

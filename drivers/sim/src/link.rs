@@ -76,7 +76,11 @@ pub struct Profile {
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { latency: Micros::millis(5), jitter: Micros::ZERO, faults: Faults::default() }
+        Self {
+            latency: Micros::millis(5),
+            jitter: Micros::ZERO,
+            faults: Faults::default(),
+        }
     }
 }
 
@@ -141,7 +145,11 @@ impl Pipe {
         }
         self.ended = matches!(item, Item::End(_));
         self.last = self.last.max(at);
-        self.flying.push_back(Flying { at: self.last, item, overtaken: 0 });
+        self.flying.push_back(Flying {
+            at: self.last,
+            item,
+            overtaken: 0,
+        });
     }
 
     /// Puts a message in that overtakes up to `distance` others.
@@ -184,7 +192,11 @@ impl Pipe {
     }
 
     pub(crate) fn unhold(&mut self) -> Option<Item> {
-        if self.paused { None } else { self.held.pop_front() }
+        if self.paused {
+            None
+        } else {
+            self.held.pop_front()
+        }
     }
 
     pub(crate) fn has_held(&self) -> bool {
@@ -199,7 +211,10 @@ impl Pipe {
 
     /// Messages that have not arrived.
     pub(crate) fn in_flight(&self) -> usize {
-        self.flying.iter().filter(|flying| matches!(flying.item, Item::Message(..))).count()
+        self.flying
+            .iter()
+            .filter(|flying| matches!(flying.item, Item::Message(..)))
+            .count()
     }
 }
 
@@ -232,7 +247,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(profile: Profile, dialler: (PartyId, ConnId), listener: Option<PartyId>) -> Self {
+    pub(crate) fn new(
+        profile: Profile,
+        dialler: (PartyId, ConnId),
+        listener: Option<PartyId>,
+    ) -> Self {
         Self {
             parties: [Some(dialler.0), listener],
             conns: [Some(dialler.1), None],
@@ -285,10 +304,14 @@ impl Link {
     /// When something that is sent now arrives.
     pub(crate) fn arrival(&self, now: Micros, chooser: &mut dyn Chooser) -> Micros {
         const STEPS: usize = 8;
-        let Profile { latency, jitter, .. } = self.profile;
+        let Profile {
+            latency, jitter, ..
+        } = self.profile;
         let extra = match jitter {
             Micros::ZERO => 0,
-            Micros(most) => most * chooser.choose(Choice::Latency, STEPS) as u64 / (STEPS as u64 - 1),
+            Micros(most) => {
+                most * chooser.choose(Choice::Latency, STEPS) as u64 / (STEPS as u64 - 1)
+            }
         };
         now + latency + Micros(extra)
     }
@@ -304,9 +327,8 @@ impl Link {
     ) -> bool {
         let faults = self.profile.faults;
         let at = self.arrival(now, chooser);
-        let mut happens = |permille: u32| {
-            permille > 0 && chooser.choose(Choice::Fault, 1000) < permille as usize
-        };
+        let mut happens =
+            |permille: u32| permille > 0 && chooser.choose(Choice::Fault, 1000) < permille as usize;
         if happens(faults.cut) {
             return true;
         }
@@ -340,7 +362,8 @@ impl Link {
         };
         let copies = if twice { 2 } else { 1 };
         for _ in 0..copies {
-            self.to_mut(side).push_ahead(at, Item::Message(kind, bytes.clone()), distance);
+            self.to_mut(side)
+                .push_ahead(at, Item::Message(kind, bytes.clone()), distance);
         }
         false
     }

@@ -1,9 +1,7 @@
 //! Who takes part in a world: anything that is driven over connections, in one shape.
 
 use chumwire::crypto::Suite;
-use chumwire::io::{
-    Closed, ConnId, Effect, Full, Machine, Message, NotStored, Source, StoreId,
-};
+use chumwire::io::{Closed, ConnId, Effect, Full, Machine, Message, NotStored, Source, StoreId};
 use chumwire::node::{Event, Node, Record};
 use chumwire::relay::{Relay, RelayEvent};
 use chumwire::time::{Deadline, Now};
@@ -135,7 +133,10 @@ fn convert<E, R: IntoRecord>(effect: Effect<E, R>, told: impl FnOnce(E) -> Told)
         Effect::Close { conn, code, reason } => Effect::Close { conn, code, reason },
         Effect::Pause(conn) => Effect::Pause(conn),
         Effect::Resume(conn) => Effect::Resume(conn),
-        Effect::Store { id, record } => Effect::Store { id, record: record.into_record() },
+        Effect::Store { id, record } => Effect::Store {
+            id,
+            record: record.into_record(),
+        },
         Effect::Event(event) => Effect::Event(told(event)),
         _ => return None,
     })

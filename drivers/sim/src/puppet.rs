@@ -40,23 +40,48 @@ impl Puppet {
     /// Dials.
     pub fn dial(&mut self, url: &str) -> ConnId {
         let conn = self.conn();
-        self.wanted.push_back((None, Effect::Dial { conn, url: url.into() }));
+        self.wanted.push_back((
+            None,
+            Effect::Dial {
+                conn,
+                url: url.into(),
+            },
+        ));
         conn
     }
 
     /// Sends a text.
     pub fn text(&mut self, conn: ConnId, text: &str) {
-        self.wanted.push_back((Some(text.into()), Effect::Send { conn, kind: Kind::Text }));
+        self.wanted.push_back((
+            Some(text.into()),
+            Effect::Send {
+                conn,
+                kind: Kind::Text,
+            },
+        ));
     }
 
     /// Sends a binary message.
     pub fn binary(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.wanted.push_back((Some(bytes.into()), Effect::Send { conn, kind: Kind::Binary }));
+        self.wanted.push_back((
+            Some(bytes.into()),
+            Effect::Send {
+                conn,
+                kind: Kind::Binary,
+            },
+        ));
     }
 
     /// Closes.
     pub fn close(&mut self, conn: ConnId, reason: &str) {
-        self.wanted.push_back((None, Effect::Close { conn, code: 1000, reason: reason.into() }));
+        self.wanted.push_back((
+            None,
+            Effect::Close {
+                conn,
+                code: 1000,
+                reason: reason.into(),
+            },
+        ));
     }
 
     /// The next connection that came in.

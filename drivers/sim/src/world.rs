@@ -213,10 +213,17 @@ impl<S: Suite> World<S> {
     /// configuration holds of contacts and invitations is taken as stored.
     pub fn add_node(&mut self, name: &str, config: NodeConfig, relay: Option<&str>) -> PartyId {
         let (contacts, invitations) = (config.contacts.clone(), config.invitations.clone());
-        let id = self.add(name, Setup::Node(config.into(), relay.map(Into::into)), None);
+        let id = self.add(
+            name,
+            Setup::Node(config.into(), relay.map(Into::into)),
+            None,
+        );
         let store = &mut self.parties[id.0].store;
         for contact in contacts {
-            store.apply(Record::Contact { contact, spent: None });
+            store.apply(Record::Contact {
+                contact,
+                spent: None,
+            });
         }
         for invitation in invitations {
             store.apply(Record::Invited(invitation));
@@ -247,7 +254,10 @@ impl<S: Suite> World<S> {
     /// The party of this name.
     #[must_use]
     pub fn party(&self, name: &str) -> Option<PartyId> {
-        self.parties.iter().position(|slot| slot.name == name).map(PartyId)
+        self.parties
+            .iter()
+            .position(|slot| slot.name == name)
+            .map(PartyId)
     }
 
     /// The name of a party.
@@ -390,8 +400,12 @@ impl<S: Suite> World<S> {
     pub fn crash(&mut self, id: PartyId) {
         self.note(format!("{} crashes", self.name(id)));
         self.parties[id.0].actor = None;
-        let links: Vec<(LinkId, Side)> =
-            self.conns.iter().filter(|((party, _), _)| *party == id).map(|(_, at)| *at).collect();
+        let links: Vec<(LinkId, Side)> = self
+            .conns
+            .iter()
+            .filter(|((party, _), _)| *party == id)
+            .map(|(_, at)| *at)
+            .collect();
         self.conns.retain(|(party, _), _| *party != id);
         for (link, side) in links {
             let now = self.now;
@@ -399,7 +413,8 @@ impl<S: Suite> World<S> {
                 link.set_gone(side);
                 link.to_mut(side).clear();
                 let at = link.arrival(now, &mut self.chooser);
-                link.to_mut(side.other()).push(at, Item::End(Closed::Lost("the other side is gone".into())));
+                link.to_mut(side.other())
+                    .push(at, Item::End(Closed::Lost("the other side is gone".into())));
             }
             self.sweep(link);
         }
@@ -448,7 +463,8 @@ impl<S: Suite> World<S> {
 
     fn seed(&mut self, id: PartyId) -> [u8; 32] {
         let chosen = self.choose(Choice::Seed, 1 << 16) as u64;
-        let mut state = mix(chosen << 32 | (id.0 as u64) << 16 | u64::from(self.parties[id.0].starts));
+        let mut state =
+            mix(chosen << 32 | (id.0 as u64) << 16 | u64::from(self.parties[id.0].starts));
         let mut seed = [0; 32];
         for word in seed.as_chunks_mut::<8>().0 {
             state = mix(state.wrapping_add(0x9e37_79b9_7f4a_7c15));
@@ -463,7 +479,10 @@ impl<S: Suite> World<S> {
     #[must_use]
     pub fn now(&self) -> Now {
         let wall = self.config.wall.0 + self.now.as_millis();
-        Now { mono: self.now, wall: Millis(wall.saturating_add_signed(self.wall_offset)) }
+        Now {
+            mono: self.now,
+            wall: Millis(wall.saturating_add_signed(self.wall_offset)),
+        }
     }
 
     /// Moves the wall clock alone.
@@ -479,18 +498,22 @@ impl<S: Suite> World<S> {
 
     /// What a node of ours has told.
     pub fn events(&self, id: PartyId) -> impl DoubleEndedIterator<Item = &Event> {
-        self.told.iter().filter_map(move |(_, party, told)| match told {
-            Told::Node(event) if *party == id => Some(event),
-            _ => None,
-        })
+        self.told
+            .iter()
+            .filter_map(move |(_, party, told)| match told {
+                Told::Node(event) if *party == id => Some(event),
+                _ => None,
+            })
     }
 
     /// What a double has told.
     pub fn deployed_events(&self, id: PartyId) -> impl DoubleEndedIterator<Item = &DeployedEvent> {
-        self.told.iter().filter_map(move |(_, party, told)| match told {
-            Told::Deployed(event) if *party == id => Some(event),
-            _ => None,
-        })
+        self.told
+            .iter()
+            .filter_map(move |(_, party, told)| match told {
+                Told::Deployed(event) if *party == id => Some(event),
+                _ => None,
+            })
     }
 
     /// Everything that happened.
@@ -539,13 +562,20 @@ impl<S: Suite> World<S> {
     pub fn cut(&mut self, id: LinkId) {
         let now = self.now;
         self.note(format!("link {} is cut", id.0));
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         for side in Side::BOTH {
             let pipe = link.to_mut(side);
             pipe.clear();
             pipe.ended = false;
             pipe.silent = false;
             pipe.push(now, Item::End(Closed::Lost("cut".into())));
+            if link.end(side).1.is_none() {
+                // It was not open yet: the listener never hears of it.
+                link.to_mut(side).clear();
+                link.set_gone(side);
+            }
         }
     }
 
@@ -575,7 +605,8 @@ impl<S: Suite> World<S> {
     pub fn inject(&mut self, id: LinkId, side: Side, kind: Kind, bytes: &[u8]) {
         let now = self.now;
         if let Some(link) = self.links.get_mut(&id) {
-            link.to_mut(side).push(now, Item::Message(kind, bytes.into()));
+            link.to_mut(side)
+                .push(now, Item::Message(kind, bytes.into()));
         }
     }
 
@@ -625,7 +656,9 @@ impl<S: Suite> World<S> {
 
     /// The next thing happens if it is not after `end`.
     fn step_before(&mut self, end: Micros) -> Result<bool, Violation> {
-        let Some(at) = self.next_moment().filter(|at| *at <= end) else { return Ok(false) };
+        let Some(at) = self.next_moment().filter(|at| *at <= end) else {
+            return Ok(false);
+        };
         if at > self.now {
             self.now = at;
             self.steps_now = 0;
@@ -651,13 +684,24 @@ impl<S: Suite> World<S> {
     }
 
     fn next_moment(&self) -> Option<Micros> {
-        let arrivals =
-            self.links.values().flat_map(|link| Side::BOTH.map(|side| link.to(side).next())).flatten();
+        let arrivals = self
+            .links
+            .values()
+            .flat_map(|link| Side::BOTH.map(|side| link.to(side).next()))
+            .flatten();
         let later = self.later.first_key_value().map(|((at, _), _)| *at);
         let ticks = self.parties.iter().filter_map(|slot| {
-            slot.actor.as_ref()?.looked_at().deadline().map(|deadline| deadline.at)
+            slot.actor
+                .as_ref()?
+                .looked_at()
+                .deadline()
+                .map(|deadline| deadline.at)
         });
-        arrivals.chain(later).chain(ticks).min().map(|at| at.max(self.now))
+        arrivals
+            .chain(later)
+            .chain(ticks)
+            .min()
+            .map(|at| at.max(self.now))
     }
 
     /// Everything that is due now. On one pipe only the first.
@@ -675,7 +719,10 @@ impl<S: Suite> World<S> {
         let later = self.later.keys().take_while(|(at, _)| *at <= now);
         all.extend(later.map(|key| Candidate::Later(*key)));
         for (i, slot) in self.parties.iter().enumerate() {
-            let deadline = slot.actor.as_ref().and_then(|actor| actor.looked_at().deadline());
+            let deadline = slot
+                .actor
+                .as_ref()
+                .and_then(|actor| actor.looked_at().deadline());
             if due(deadline.map(|deadline| deadline.at)) {
                 all.push(Candidate::Tick(PartyId(i)));
             }
@@ -685,11 +732,16 @@ impl<S: Suite> World<S> {
 
     fn tick(&mut self, id: PartyId) -> Result<(), Violation> {
         let now = self.now();
-        let Some(actor) = &mut self.parties[id.0].actor else { return Ok(()) };
+        let Some(actor) = &mut self.parties[id.0].actor else {
+            return Ok(());
+        };
         let before = actor.party().deadline();
         actor.party().tick(now);
         self.drain(id);
-        let after = self.parties[id.0].actor.as_ref().and_then(|a| a.looked_at().deadline());
+        let after = self.parties[id.0]
+            .actor
+            .as_ref()
+            .and_then(|a| a.looked_at().deadline());
         match after {
             Some(after) if after.at <= now.mono => Err(self.violation(format!(
                 "{}: a tick at {before:?} left the deadline at {after:?}",
@@ -700,8 +752,12 @@ impl<S: Suite> World<S> {
     }
 
     fn arrive(&mut self, id: LinkId, side: Side) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let Some(item) = link.to_mut(side).arrive() else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let Some(item) = link.to_mut(side).arrive() else {
+            return;
+        };
         if link.to(side).is_blocked() {
             link.to_mut(side).hold(item);
             return;
@@ -713,16 +769,22 @@ impl<S: Suite> World<S> {
     /// Hands something to the party at an end.
     fn deliver(&mut self, id: LinkId, side: Side, item: Item) {
         let now = self.now();
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         let (party, conn) = link.end(side);
         if matches!(item, Item::Dial) {
             return self.dialled(id, party);
         }
-        let (Some(party), Some(conn)) = (party, conn) else { return };
+        let (Some(party), Some(conn)) = (party, conn) else {
+            return;
+        };
         if link.is_gone(side) {
             return self.sweep(id);
         }
-        let Some(actor) = &mut self.parties[party.0].actor else { return };
+        let Some(actor) = &mut self.parties[party.0].actor else {
+            return;
+        };
         match item {
             Item::Dial => {}
             Item::Opened => {
@@ -783,7 +845,9 @@ impl<S: Suite> World<S> {
         let now = self.now();
         let actor = party.and_then(|party| self.parties[party.0].actor.as_mut());
         let accepted = actor.and_then(|actor| actor.party().accept(now));
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         let at = link.arrival(now.mono, &mut self.chooser);
         match (accepted, party) {
             (Some(conn), Some(party)) => {
@@ -808,14 +872,19 @@ impl<S: Suite> World<S> {
                 let Some(link) = self.links.get_mut(&id).filter(|link| !link.is_gone(side)) else {
                     return;
                 };
-                let (Some(party), Some(conn)) = link.end(side) else { return };
+                let (Some(party), Some(conn)) = link.end(side) else {
+                    return;
+                };
                 if let Some(actor) = &mut self.parties[party.0].actor {
                     actor.party().drained(now, conn);
                     self.drain(party);
                 }
             }
             Later::Unhold(id, side) => {
-                let item = self.links.get_mut(&id).and_then(|link| link.to_mut(side).unhold());
+                let item = self
+                    .links
+                    .get_mut(&id)
+                    .and_then(|link| link.to_mut(side).unhold());
                 let Some(item) = item else { return };
                 self.deliver(id, side, item);
                 self.let_drain(id, side.other());
@@ -876,7 +945,9 @@ impl<S: Suite> World<S> {
 
     /// Tells the sender at `side` that all has gone out, if it waits for that and there is room.
     fn let_drain(&mut self, id: LinkId, side: Side) {
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         let pipe = link.to_mut(side.other());
         if !pipe.undrained || pipe.unread() > self.config.capacity {
             return;
@@ -892,7 +963,9 @@ impl<S: Suite> World<S> {
         let mut bytes = core::mem::take(&mut self.buffer);
         let mut wanted = VecDeque::new();
         loop {
-            let Some(actor) = &mut self.parties[id.0].actor else { break };
+            let Some(actor) = &mut self.parties[id.0].actor else {
+                break;
+            };
             match actor.party().poll(&mut bytes) {
                 Some(action) => {
                     let message = match &action {
@@ -960,8 +1033,12 @@ impl<S: Suite> World<S> {
     }
 
     fn send(&mut self, id: PartyId, conn: ConnId, kind: Kind, bytes: Vec<u8>) {
-        let Some((at, side)) = self.link_of(id, conn) else { return };
-        let Some(link) = self.links.get_mut(&at) else { return };
+        let Some((at, side)) = self.link_of(id, conn) else {
+            return;
+        };
+        let Some(link) = self.links.get_mut(&at) else {
+            return;
+        };
         link.to_mut(side.other()).undrained = true;
         if link.send(self.now, side.other(), kind, bytes, &mut self.chooser) {
             self.cut(at);
@@ -971,20 +1048,30 @@ impl<S: Suite> World<S> {
     }
 
     fn close(&mut self, id: PartyId, conn: ConnId, code: u16, reason: String) {
-        let Some((at, side)) = self.link_of(id, conn) else { return };
+        let Some((at, side)) = self.link_of(id, conn) else {
+            return;
+        };
         self.note(format!("{} {conn} closes: {code} {reason}", self.name(id)));
-        let Some(link) = self.links.get_mut(&at) else { return };
+        let Some(link) = self.links.get_mut(&at) else {
+            return;
+        };
         let arrival = link.arrival(self.now, &mut self.chooser);
-        link.to_mut(side.other()).push(arrival, Item::End(Closed::ByPeer { code, reason }));
+        link.to_mut(side.other())
+            .push(arrival, Item::End(Closed::ByPeer { code, reason }));
         if link.is_gone(side.other()) && link.to(side).next().is_none() {
             // Nobody is left to answer.
-            link.to_mut(side).push(arrival, Item::End(Closed::Lost("nobody answers".into())));
+            link.to_mut(side)
+                .push(arrival, Item::End(Closed::Lost("nobody answers".into())));
         }
     }
 
     /// Forgets a link that nobody is at.
     fn sweep(&mut self, id: LinkId) {
-        if self.links.get(&id).is_some_and(|link| Side::BOTH.iter().all(|side| link.is_gone(*side))) {
+        if self
+            .links
+            .get(&id)
+            .is_some_and(|link| Side::BOTH.iter().all(|side| link.is_gone(*side)))
+        {
             self.links.remove(&id);
         }
     }
@@ -994,7 +1081,11 @@ impl<S: Suite> World<S> {
     }
 
     fn violation(&self, what: String) -> Violation {
-        Violation { what, at: self.now, tail: self.trace.tail(60) }
+        Violation {
+            what,
+            at: self.now,
+            tail: self.trace.tail(60),
+        }
     }
 
     fn check(&self) -> Result<(), Violation> {

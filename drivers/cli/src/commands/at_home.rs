@@ -9,7 +9,7 @@ use async_std::task;
 use super::tls::trust;
 use crate::control::{Client, Request, Server};
 use crate::failure::Failure;
-use crate::home::{Home, Opening, in_use};
+use crate::home::{Home, Kept, in_use};
 use crate::operations::{Emit, perform};
 use crate::output::Output;
 use crate::peer::{Options, Peer};
@@ -17,6 +17,8 @@ use crate::signals::Signals;
 
 /// A process that has just opened the home, or is about to close it, does not answer. That is over soon.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a home may be taken by another command, for a process that has to have it.
+const BRIEFLY: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Does a request at a home.
@@ -31,11 +33,15 @@ pub(super) async fn at_home(
 ) -> Result<(), Failure> {
     let signals = Signals::new()?;
     let emit: Emit = Arc::new(move |event| output.event(&event));
+    let tls = trust(ca)?;
     let give_up = Instant::now() + PATIENCE;
     loop {
-        let tls = trust(ca)?;
-        if let Opening::Open(home, kept) = Home::open(dir)? {
-            let peer = Arc::new(Peer::start(home, kept, Options { tls, ..Options::default() })?);
+        if let Some((home, kept)) = Home::open(dir)? {
+            let options = Options {
+                tls,
+                ..Options::default()
+            };
+            let peer = Arc::new(Peer::start(home, kept, options)?);
             return serve(peer, request, &emit, &signals).await;
         }
         if let Ok(client) = Client::connect(dir).await {
@@ -48,6 +54,23 @@ pub(super) async fn at_home(
             if let Some(result) = signals.unless(client.perform(&request, &emit)).await? {
                 return result;
             }
+        }
+        if Instant::now() >= give_up {
+            return Err(in_use(dir));
+        }
+        task::sleep(PAUSE).await;
+    }
+}
+
+/// Opens a home, and waits a little if another command is about to be done with it.
+///
+/// # Errors
+/// `home_in_use`; whatever else keeps it from being opened.
+pub(super) async fn open(dir: &Path) -> Result<(Home, Kept), Failure> {
+    let give_up = Instant::now() + BRIEFLY;
+    loop {
+        if let Some(opened) = Home::open(dir)? {
+            return Ok(opened);
         }
         if Instant::now() >= give_up {
             return Err(in_use(dir));
@@ -71,13 +94,11 @@ async fn serve(
         }
     };
     let result = signals.unless(perform(&peer, request, emit)).await;
-    let waited = match result {
-        Ok(_) => signals.unless(server.idle()).await,
-        Err(_) => Ok(()),
-    };
+    if result.is_ok() {
+        // A signal now only ends the waiting for others: the request is done.
+        let _ = signals.unless(server.idle()).await;
+    }
     server.stop().await;
     peer.stop().await;
-    // A signal after the request was done only ends the waiting for others.
-    drop(waited);
     result?
 }

@@ -10,13 +10,14 @@ use chumwire::note::{Layer, Note};
 use chumwire::relay::{RelayConfig, RelayEvent};
 use tempfile::TempDir;
 
+use super::at_home::open;
 use super::init::identity;
 use super::relay;
 use crate::control::{Invite, Request};
 use crate::diagram::{Lane, Passage, draw};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::home::{Home, Opening, in_use};
+use crate::home::Home;
 use crate::operations::{Emit, perform};
 use crate::output::Output;
 use crate::peer::{Options, Peer, Tap};
@@ -37,7 +38,10 @@ pub(super) async fn demo(output: Output) -> Result<(), Failure> {
     let work = timeout(LIMIT, pair(&record, acceptor, initiator));
     signals.unless(work).await?.map_err(|_| {
         let took = LIMIT.as_secs();
-        Failure::new("timeout", format_args!("the two did not pair within {took} s; try again"))
+        Failure::new(
+            "timeout",
+            format_args!("the two did not pair within {took} s; try again"),
+        )
     })??;
     let passages = record.passages();
     if output.is_json() {
@@ -69,8 +73,8 @@ async fn pair(record: &Record, acceptor: &str, initiator: &str) -> Result<(), Fa
     let mut config = RelayConfig::default();
     config.notes = true;
     let noted = record.clone();
-    let (handle, task) = relay::start(config, move |event| noted.relay(&event))?;
-    let bound = handle.listen(([127, 0, 0, 1], 0).into(), None).await;
+    let relay = relay::Running::start(config, move |event| noted.relay(&event))?;
+    let bound = relay.handle.listen(([127, 0, 0, 1], 0).into(), None).await;
     let bound = bound.map_err(|error| crate::peer::cannot_listen("127.0.0.1:0", &error))?;
     let alice = Guest::start(acceptor, record.tap(Lane::Acceptor)).await?;
     let bob = Guest::start(initiator, record.tap(Lane::Initiator)).await?;
@@ -90,16 +94,17 @@ async fn pair(record: &Record, acceptor: &str, initiator: &str) -> Result<(), Fa
     };
     let inviting = perform(&alice.peer, Request::Invite(how), &tell);
     let joining = async {
-        let invitation = handing_over.recv().await.map_err(|_| {
-            Failure::new("stopped", "there was no invitation")
-        })?;
+        let invitation = handing_over
+            .recv()
+            .await
+            .map_err(|_| Failure::new("stopped", "there was no invitation"))?;
         let quiet: Emit = Arc::new(drop);
         perform(&bob.peer, Request::Join { invitation }, &quiet).await
     };
     let result = futures_util::future::try_join(inviting, joining).await;
     bob.peer.stop().await;
     alice.peer.stop().await;
-    relay::stop(&handle, task).await;
+    relay.stop().await;
     result.map(drop)
 }
 
@@ -111,15 +116,21 @@ struct Guest {
 
 impl Guest {
     async fn start(email: &str, tap: Tap) -> Result<Self, Failure> {
-        let dir = tempfile::tempdir()
-            .map_err(|error| Failure::new("home_unusable", format_args!("no directory: {error}")))?;
+        let dir = tempfile::tempdir().map_err(|error| {
+            Failure::new("home_unusable", format_args!("no directory: {error}"))
+        })?;
         drop(Home::create(dir.path(), &identity(email, "demo")?)?);
-        let Opening::Open(home, kept) = Home::open(dir.path())? else {
-            return Err(in_use(dir.path()));
-        };
+        let (home, kept) = open(dir.path()).await?;
         // One spare, so that all that is shown belongs to the pairing.
-        let options = Options { tap: Some(tap), spares: Some(1), ..Options::default() };
-        Ok(Self { peer: Peer::start(home, kept, options)?, _dir: dir })
+        let options = Options {
+            tap: Some(tap),
+            spares: Some(1),
+            ..Options::default()
+        };
+        Ok(Self {
+            peer: Peer::start(home, kept, options)?,
+            _dir: dir,
+        })
     }
 }
 
@@ -170,7 +181,11 @@ impl Record {
                     let own = noted.pairing.contains(&(*lane, *conn));
                     own && note.sent && note.layer != Layer::Relayed
                 })
-                .map(|(from, _, note)| Passage { from: *from, to: receiver(*from, note), note: *note })
+                .map(|(from, _, note)| Passage {
+                    from: *from,
+                    to: receiver(*from, note),
+                    note: *note,
+                })
                 .collect()
         })
     }

@@ -42,5 +42,9 @@ fn machine_name() -> String {
         .or_else(|| std::env::var("HOSTNAME").ok())
         .unwrap_or_default();
     let name = name.trim();
-    if is_good_name(name) { name.into() } else { "instance".into() }
+    if is_good_name(name) {
+        name.into()
+    } else {
+        "instance".into()
+    }
 }

@@ -16,6 +16,7 @@ use crate::args::{Cli, Command};
 use crate::control::{Invite, Request};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::secret_text::SecretText;
 
 /// An invitation is shorter than this, in whatever form.
 const LONGEST_INVITATION: u64 = 32 * 1024;
@@ -32,7 +33,13 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Demo => return demo::demo(output).await,
         Command::Whoami(home) => (home, None, Request::Whoami),
         Command::Contacts(home) => (home, None, Request::Contacts),
-        Command::Forget(args) => (args.home, None, Request::Forget { person: args.person }),
+        Command::Forget(args) => (
+            args.home,
+            None,
+            Request::Forget {
+                person: args.person,
+            },
+        ),
         Command::Invitations(args) => {
             let request = match args.revoke {
                 Some(id) => Request::Revoke { id },
@@ -54,7 +61,7 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Join(args) => {
             let invitation = match args.invitation.as_str() {
                 "-" => from_stdin()?,
-                _ => args.invitation,
+                _ => args.invitation.into(),
             };
             (args.home, args.tls_ca, Request::Join { invitation })
         }
@@ -62,10 +69,16 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
     at_home(&home.home, tls_ca.as_deref(), request, output).await
 }
 
-fn from_stdin() -> Result<String, Failure> {
+fn from_stdin() -> Result<SecretText, Failure> {
     let mut text = Zeroizing::new(String::new());
-    std::io::stdin().take(LONGEST_INVITATION).read_to_string(&mut text).map_err(|error| {
-        Failure::new("bad_invitation", format_args!("the standard input cannot be read: {error}"))
-    })?;
-    Ok(text.to_string())
+    std::io::stdin()
+        .take(LONGEST_INVITATION)
+        .read_to_string(&mut text)
+        .map_err(|error| {
+            Failure::new(
+                "bad_invitation",
+                format_args!("the standard input cannot be read: {error}"),
+            )
+        })?;
+    Ok(std::mem::take(&mut *text).into())
 }

@@ -28,37 +28,49 @@ pub(super) async fn relay(args: Args, output: Output) -> Result<(), Failure> {
     let address = resolve(&args.listen)?;
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     let config = config(&args, address.ip().is_loopback());
-    let (handle, task) = start(config, |event| write_down(&event))?;
-    let listening = handle.listen(address, tls).await;
+    let relay = Running::start(config, |event| write_down(&event))?;
+    let listening = relay.handle.listen(address, tls).await;
     let bound = listening.map_err(|error| cannot_listen(&args.listen, &error))?;
-    output.event(&Event::Listening { url: url(scheme, &args.listen, bound) });
+    output.event(&Event::Listening {
+        url: url(scheme, &args.listen, bound),
+    });
     signals.next().await;
-    stop(&handle, task).await;
+    relay.stop().await;
     Ok(())
 }
 
 /// A relay on its driver.
-///
-/// # Errors
-/// If the system has no entropy.
-pub(super) fn start(
-    config: RelayConfig,
-    mut event: impl FnMut(RelayEvent) + Send + 'static,
-) -> Result<(Handle<Machine<Nacl>>, JoinHandle<Machine<Nacl>>), Failure> {
-    let machine = Machine::<Nacl>::new(config, seed()?, Now::default());
-    let host = (move |told, _: &[u8]| event(told), |_| Err(NotStored));
-    Ok(spawn(machine, host, Config::default()))
+pub(super) struct Running {
+    pub(super) handle: Handle<Machine<Nacl>>,
+    task: JoinHandle<Machine<Nacl>>,
 }
 
-/// Tells everybody and ends.
-pub(super) async fn stop(handle: &Handle<Machine<Nacl>>, task: JoinHandle<Machine<Nacl>>) {
-    let _ = handle.call(|relay, now| relay.shutdown(now)).await;
-    handle.shutdown().await;
-    let stats = task.await.stats();
-    log::info(format_args!(
-        "{} connections, {} registrations, {} pairs, {} messages with {} bytes",
-        stats.accepted, stats.registered, stats.handed_over, stats.messages, stats.bytes
-    ));
+impl Running {
+    /// Starts it. `event` hears everything it tells.
+    ///
+    /// # Errors
+    /// If the system has no entropy.
+    pub(super) fn start(
+        config: RelayConfig,
+        mut event: impl FnMut(RelayEvent) + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let machine = Machine::<Nacl>::new(config, seed()?, Now::default());
+        let host = (move |told, _: &[u8]| event(told), |_| Err(NotStored));
+        let (handle, task) = spawn(machine, host, Config::default());
+        Ok(Self { handle, task })
+    }
+
+    /// Tells everybody and ends.
+    pub(super) async fn stop(self) {
+        // It fails only if the driver has ended already.
+        let _ = self.handle.call(|relay, now| relay.shutdown(now)).await;
+        self.handle.shutdown().await;
+        let stats = self.task.await.stats();
+        log::info(format_args!(
+            "{} connections, {} registrations, {} pairs, {} messages with {} bytes",
+            stats.accepted, stats.registered, stats.handed_over, stats.messages, stats.bytes
+        ));
+    }
 }
 
 fn config(args: &Args, loopback: bool) -> RelayConfig {
@@ -75,7 +87,9 @@ fn config(args: &Args, loopback: bool) -> RelayConfig {
         Some(0) => config.rate = Micros::ZERO,
         Some(rate) => {
             config.rate = Micros(1_000_000 / u64::from(rate));
-            config.burst = config.burst.max(usize::try_from(rate).unwrap_or(usize::MAX));
+            config.burst = config
+                .burst
+                .max(usize::try_from(rate).unwrap_or(usize::MAX));
         }
         None => {}
     }
@@ -91,8 +105,15 @@ fn write_down(event: &RelayEvent) {
         RelayEvent::Registered { conn, key } => {
             log::info(format_args!("connection {conn} listens for {key}"));
         }
-        RelayEvent::HandedOver { spare, initiator, target, .. } => {
-            log::info(format_args!("connection {initiator} is relayed to {spare} of {target}"));
+        RelayEvent::HandedOver {
+            spare,
+            initiator,
+            target,
+            ..
+        } => {
+            log::info(format_args!(
+                "connection {initiator} is relayed to {spare} of {target}"
+            ));
         }
         RelayEvent::Ended { conn, fault } => {
             log::info(format_args!("connection {conn} ended: {fault}"));

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use chumwire::node::Event as NodeEvent;
 
+use super::at_home::open;
 use super::tls::trust;
 use crate::args::Run;
 use crate::control::Server;
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::home::{Home, Opening, in_use};
 use crate::operations::invite::go_online;
 use crate::output::Output;
 use crate::peer::{Notice, Options, Peer};
@@ -21,9 +21,11 @@ use crate::signals::Signals;
 /// If the home is in use, or it cannot listen.
 pub(super) async fn run(args: Run, output: Output) -> Result<(), Failure> {
     let signals = Signals::new()?;
-    let dir = &args.home.home;
-    let Opening::Open(home, kept) = Home::open(dir)? else { return Err(in_use(dir)) };
-    let options = Options { tls: trust(args.tls_ca.as_deref())?, ..Options::default() };
+    let (home, kept) = open(&args.home.home).await?;
+    let options = Options {
+        tls: trust(args.tls_ca.as_deref())?,
+        ..Options::default()
+    };
     let peer = Arc::new(Peer::start(home, kept, options)?);
     let result = stay(&peer, &args, output, &signals).await;
     peer.stop().await;
@@ -49,7 +51,9 @@ async fn stay(
     }
     let telling = async {
         while let Ok(notice) = notices.recv().await {
-            let Notice::Node(event) = notice else { continue };
+            let Notice::Node(event) = notice else {
+                continue;
+            };
             match event {
                 NodeEvent::Online { url } => output.event(&Event::Online { url }),
                 NodeEvent::Offline { url, fault } => output.event(&Event::offline(url, &fault)),

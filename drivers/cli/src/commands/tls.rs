@@ -24,15 +24,22 @@ pub(super) fn trust(ca: Option<&Path>) -> Result<ClientTls, Failure> {
 /// `bad_certificate`
 pub(super) fn show(certificate: &Path, key: &Path) -> Result<ServerTls, Failure> {
     let key_text = zeroize::Zeroizing::new(read(key)?);
-    ServerTls::from_pem(&read(certificate)?, &key_text).map_err(|error| unusable(certificate, &error))
+    ServerTls::from_pem(&read(certificate)?, &key_text)
+        .map_err(|error| unusable(certificate, &error))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| {
-        Failure::new("bad_certificate", format_args!("{} cannot be read: {error}", path.display()))
+        Failure::new(
+            "bad_certificate",
+            format_args!("{} cannot be read: {error}", path.display()),
+        )
     })
 }
 
 fn unusable(path: &Path, error: &TlsError) -> Failure {
-    Failure::new("bad_certificate", format_args!("{}: {error}", path.display()))
+    Failure::new(
+        "bad_certificate",
+        format_args!("{}: {error}", path.display()),
+    )
 }

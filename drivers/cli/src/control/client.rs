@@ -27,7 +27,11 @@ impl Client {
     ///
     /// # Errors
     /// The request's own.
-    pub(crate) async fn perform(mut self, request: &Request, emit: &Emit) -> Option<Result<(), Failure>> {
+    pub(crate) async fn perform(
+        mut self,
+        request: &Request,
+        emit: &Emit,
+    ) -> Option<Result<(), Failure>> {
         let mut heard = false;
         let result = self.converse(request, emit, &mut heard).await;
         match result {
@@ -46,7 +50,12 @@ impl Client {
         emit: &Emit,
         heard: &mut bool,
     ) -> io::Result<Option<Result<(), Failure>>> {
-        self.0.write_all(&line(&Envelope { version: VERSION, request })?).await?;
+        self.0
+            .write_all(&line(&Envelope {
+                version: VERSION,
+                request,
+            })?)
+            .await?;
         let mut reader = BufReader::new(self.0.clone());
         while let Some(reply) = read_line(&mut reader).await? {
             *heard = true;

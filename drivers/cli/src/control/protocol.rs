@@ -1,18 +1,27 @@
 //! What is said on a control socket: one request, then events, then how it ended. Each is a line of JSON.
 
+use std::io;
+
 use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 use serde::{Deserialize, Serialize};
-use std::io;
+use zeroize::Zeroizing;
 
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::secret_text::SecretText;
 
 /// Both sides speak the same version, or do not speak.
 pub(crate) const VERSION: u32 = 1;
 /// The longest line.
 pub(crate) const LINE: u64 = 64 * 1024;
 
-/// A request as it travels. Its version is read first, whatever the rest looks like.
+/// What of a request is read first, whatever the rest looks like.
+#[derive(Deserialize)]
+pub(crate) struct Spoken {
+    pub(crate) version: u32,
+}
+
+/// A request as it travels.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Envelope<T> {
     pub(crate) version: u32,
@@ -31,7 +40,7 @@ pub(crate) enum Request {
     Revoke { id: String },
     RevokeAll,
     Invite(Invite),
-    Join { invitation: String },
+    Join { invitation: SecretText },
 }
 
 /// How somebody is to be invited.
@@ -55,12 +64,12 @@ pub(crate) enum Reply {
     Failed(Failure),
 }
 
-/// A line of JSON, with its end.
+/// A line of JSON, with its end. It is wiped: it can hold an invitation.
 ///
 /// # Errors
 /// None with the types of this file.
-pub(crate) fn line(of: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(of)?;
+pub(crate) fn line(of: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(serde_json::to_vec(of)?);
     line.push(b'\n');
     Ok(line)
 }
@@ -69,12 +78,17 @@ pub(crate) fn line(of: &impl Serialize) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// The connection's; a line that is too long, or broken off.
-pub(crate) async fn read_line(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
+pub(crate) async fn read_line(
+    from: &mut (impl AsyncBufRead + Unpin),
+) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut line = Zeroizing::new(Vec::new());
     from.take(LINE).read_until(b'\n', &mut line).await?;
     match line.pop() {
         None => Ok(None),
         Some(b'\n') => Ok(Some(line)),
-        Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "a line too long, or half a line")),
+        Some(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a line too long, or half a line",
+        )),
     }
 }

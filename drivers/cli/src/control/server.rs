@@ -1,8 +1,9 @@
 //! The side of the control socket that has the home open: it runs requests of other processes on its instance.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
@@ -11,14 +12,13 @@ use async_std::os::unix::net::UnixStream;
 use async_std::task;
 use futures_util::future::{self, Either};
 use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use std::pin::pin;
 
-use super::protocol::{Envelope, Reply, Request, VERSION, line, read_line};
+use super::protocol::{Envelope, Reply, Request, Spoken, VERSION, line, read_line};
 use super::socket::Bound;
 use crate::failure::Failure;
+use crate::log;
 use crate::operations::{Emit, perform};
 use crate::peer::Peer;
-use crate::log;
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,14 +48,20 @@ impl Server {
         let clients = Arc::new(AtomicUsize::new(0));
         let (leave, one_left) = bounded(1);
         let accepting = task::spawn(accept_all(bound, peer, clients.clone(), leave));
-        Ok(Self { accepting, clients, one_left })
+        Ok(Self {
+            accepting,
+            clients,
+            one_left,
+        })
     }
 
     /// Waits until no client is being served.
     pub(crate) async fn idle(&self) {
         let clients = self.clients.load(Ordering::SeqCst);
         if clients > 0 {
-            log::info(format_args!("{clients} other commands are using this home; waiting for them"));
+            log::info(format_args!(
+                "{clients} other commands are using this home; waiting for them"
+            ));
         }
         while self.clients.load(Ordering::SeqCst) > 0 && self.one_left.recv().await.is_ok() {}
     }
@@ -90,7 +96,9 @@ async fn accept_all(bound: Bound, peer: Arc<Peer>, clients: Arc<AtomicUsize>, le
 async fn serve(peer: &Peer, stream: UnixStream) -> io::Result<()> {
     let mut writer = stream.clone();
     let mut reader = BufReader::new(stream);
-    let Ok(asked) = timeout(PATIENCE, read_line(&mut reader)).await else { return Ok(()) };
+    let Ok(asked) = timeout(PATIENCE, read_line(&mut reader)).await else {
+        return Ok(());
+    };
     let Some(asked) = asked? else { return Ok(()) };
     let (told, telling) = unbounded();
     let emit: Emit = Arc::new(move |event| drop(told.try_send(Reply::Event(event))));
@@ -128,12 +136,14 @@ async fn serve(peer: &Peer, stream: UnixStream) -> io::Result<()> {
 
 fn read_request(asked: &[u8]) -> Result<Request, Failure> {
     let bad = |error| Failure::new("control_version", format_args!("not understood: {error}"));
-    let envelope: Envelope<serde_json::Value> = serde_json::from_slice(asked).map_err(bad)?;
-    if envelope.version != VERSION {
+    let spoken: Spoken = serde_json::from_slice(asked).map_err(bad)?;
+    if spoken.version != VERSION {
         return Err(Failure::new(
             "control_version",
             "the process that has this home open is of another version; end it, and start it anew",
         ));
     }
-    serde_json::from_value(envelope.request).map_err(bad)
+    serde_json::from_slice(asked)
+        .map(|envelope: Envelope<Request>| envelope.request)
+        .map_err(bad)
 }

@@ -49,7 +49,11 @@ impl Bound {
         let listener = UnixListener::bind(&path).await?;
         // Until here the directory, which is its owner's alone, keeps others out.
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        Ok(Self { listener, home: home.into(), path })
+        Ok(Self {
+            listener,
+            home: home.into(),
+            path,
+        })
     }
 }
 
@@ -86,7 +90,9 @@ fn elsewhere(home: &Path) -> io::Result<Option<PathBuf>> {
 
 /// The directory could have been removed and made anew by somebody else meanwhile.
 fn is_ours(home: &Path, socket: &Path) -> io::Result<bool> {
-    let Some(dir) = socket.parent() else { return Ok(false) };
+    let Some(dir) = socket.parent() else {
+        return Ok(false);
+    };
     let (dir, home) = (fs::symlink_metadata(dir)?, fs::metadata(home)?);
     Ok(dir.is_dir() && dir.uid() == home.uid() && dir.mode() & 0o077 == 0)
 }

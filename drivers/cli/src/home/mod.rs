@@ -17,8 +17,8 @@ use chumwire::identity::Identity;
 use chumwire::node::Record;
 
 use self::lock::Lock;
-pub(crate) use self::store::{Kept, StoreError};
 use self::store::Store;
+pub(crate) use self::store::{Kept, StoreError};
 use crate::failure::Failure;
 use crate::time;
 
@@ -34,14 +34,6 @@ pub(crate) struct Home {
     _lock: Lock,
 }
 
-/// What came of opening a home.
-pub(crate) enum Opening {
-    /// It is open, and this is what is in it.
-    Open(Home, Kept),
-    /// Another process has it open.
-    InUse,
-}
-
 impl Home {
     /// Makes a home for a new identity.
     ///
@@ -49,7 +41,11 @@ impl Home {
     /// If there is one already, or the system does not allow it.
     pub(crate) fn create(dir: &Path, identity: &Identity) -> Result<Self, Failure> {
         let io = |error| unusable(dir, &error);
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(io)?;
         let Some(lock) = Lock::take(dir).map_err(io)? else {
             return Err(in_use(dir));
         };
@@ -79,14 +75,18 @@ impl Home {
         let whole = dir.join(DATABASE);
         fs::rename(&unfinished, &whole).map_err(io)?;
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
-        Ok(Self { store: Store::open(&whole)?, dir: dir.into(), _lock: lock })
+        Ok(Self {
+            store: Store::open(&whole)?,
+            dir: dir.into(),
+            _lock: lock,
+        })
     }
 
-    /// Opens a home.
+    /// Opens a home, and reads what is in it. `None`: another process has it open.
     ///
     /// # Errors
     /// If there is none, or it cannot be read.
-    pub(crate) fn open(dir: &Path) -> Result<Opening, Failure> {
+    pub(crate) fn open(dir: &Path) -> Result<Option<(Self, Kept)>, Failure> {
         let io = |error| unusable(dir, &error);
         let path = dir.join(DATABASE);
         if !path.try_exists().map_err(io)? {
@@ -99,11 +99,18 @@ impl Home {
             ));
         }
         let Some(lock) = Lock::take(dir).map_err(io)? else {
-            return Ok(Opening::InUse);
+            return Ok(None);
         };
         let store = Store::open(&path)?;
         let kept = store.load(time::wall())?;
-        Ok(Opening::Open(Self { dir: dir.into(), store, _lock: lock }, kept))
+        Ok(Some((
+            Self {
+                dir: dir.into(),
+                store,
+                _lock: lock,
+            },
+            kept,
+        )))
     }
 
     /// The directory.
@@ -124,10 +131,16 @@ impl Home {
 pub(crate) fn in_use(dir: &Path) -> Failure {
     Failure::new(
         "home_in_use",
-        format_args!("another process has {} open; end it, or wait for it", dir.display()),
+        format_args!(
+            "another process has {} open; end it, or wait for it",
+            dir.display()
+        ),
     )
 }
 
 fn unusable(dir: &Path, error: &io::Error) -> Failure {
-    Failure::new("home_unusable", format_args!("{} cannot be used: {error}", dir.display()))
+    Failure::new(
+        "home_unusable",
+        format_args!("{} cannot be used: {error}", dir.display()),
+    )
 }

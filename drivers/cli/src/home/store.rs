@@ -39,7 +39,9 @@ pub(crate) enum StoreError {
     Database(Box<redb::Error>),
     #[error("the store is damaged: {0}")]
     Damaged(String),
-    #[error("the store was written by a newer version of this program (form {0}, this one knows {VERSION})")]
+    #[error(
+        "the store was written by a newer version of this program (form {0}, this one knows {VERSION})"
+    )]
     Newer(u64),
 }
 
@@ -81,7 +83,11 @@ impl Store {
     }
 
     fn check(database: Database) -> Result<Self, StoreError> {
-        let version = database.begin_read()?.open_table(META)?.get(SCHEMA)?.map(|v| v.value());
+        let version = database
+            .begin_read()?
+            .open_table(META)?
+            .get(SCHEMA)?
+            .map(|v| v.value());
         match version {
             Some(VERSION) => Ok(Self(database)),
             Some(newer) if newer > VERSION => Err(StoreError::Newer(newer)),
@@ -139,7 +145,11 @@ impl Store {
             }
             write.commit()?;
         }
-        Ok(Kept { identity, contacts, invitations })
+        Ok(Kept {
+            identity,
+            contacts,
+            invitations,
+        })
     }
 
     /// Keeps a record: it is on the disk when this returns.

@@ -12,17 +12,25 @@ use crate::peer::Peer;
 pub(super) const PREFIX: usize = 8;
 
 pub(super) async fn list(peer: &Peer, emit: &Emit) -> Result<(), Failure> {
-    let contacts: Vec<Contact> = peer.with(|node, _| node.contacts().cloned().collect()).await?;
+    let contacts: Vec<Contact> = peer
+        .with(|node, _| node.contacts().cloned().collect())
+        .await?;
     for contact in &contacts {
         emit(Event::contact(contact));
     }
-    emit(Event::Contacts { count: contacts.len() });
+    emit(Event::Contacts {
+        count: contacts.len(),
+    });
     Ok(())
 }
 
 pub(super) async fn forget(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Failure> {
     let contacts: Vec<(PersonId, String)> = peer
-        .with(|node, _| node.contacts().map(|c| (c.person_id, c.email.clone())).collect())
+        .with(|node, _| {
+            node.contacts()
+                .map(|c| (c.person_id, c.email.clone()))
+                .collect()
+        })
         .await?;
     let prefix = who.to_ascii_lowercase();
     let found: Vec<_> = contacts
@@ -36,11 +44,18 @@ pub(super) async fn forget(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Fa
             let next = "`chumwire contacts` lists them";
             Failure::new("not_paired", format_args!("no contact is {who}; {next}"))
         } else {
-            Failure::new("ambiguous", format_args!("{who} is more than one contact; give more digits"))
+            Failure::new(
+                "ambiguous",
+                format_args!("{who} is more than one contact; give more digits"),
+            )
         });
     };
     let person = *person;
-    peer.change(move |node, now| node.forget(now, person)).await?;
-    emit(Event::Forgotten { person_id: person.to_string(), email: email.clone() });
+    peer.change(move |node, now| node.forget(now, person))
+        .await?;
+    emit(Event::Forgotten {
+        person_id: person.to_string(),
+        email: email.clone(),
+    });
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! To invite somebody: be reachable, make the invitation, wait until somebody has used it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_channel::{Receiver, RecvError};
@@ -17,6 +18,8 @@ use crate::peer::{Notice, Peer};
 
 /// How long a finished pairing may take to close its connection. The node itself is quicker.
 const GOODBYE: Duration = Duration::from_secs(15);
+/// How many connections that ended lately are remembered.
+const REMEMBERED: usize = 16;
 
 pub(super) async fn invite(peer: &Peer, how: Invite, emit: &Emit) -> Result<(), Failure> {
     let notices = peer.subscribe();
@@ -26,14 +29,20 @@ pub(super) async fn invite(peer: &Peer, how: Invite, emit: &Emit) -> Result<(), 
     let (invitation, expires) = peer
         .change(move |node, now| {
             let invitation = node.invite(now, life, &url)?;
-            Ok((invitation, Millis(now.wall.0.saturating_add(life.as_millis()))))
+            Ok((
+                invitation,
+                Millis(now.wall.0.saturating_add(life.as_millis())),
+            ))
         })
         .await?;
     emit(Event::invitation(&invitation, expires)?);
     let result = wait_for(invitation.id(), &notices, emit).await;
     if how.linger > 0 {
         if result.is_err() {
-            log::warn(format_args!("the invitation has ended; staying for {} s", how.linger));
+            log::warn(format_args!(
+                "the invitation has ended; staying for {} s",
+                how.linger
+            ));
         }
         let lingering = async { while hear(&notices, emit).await.is_ok() {} };
         let _ = timeout(Duration::from_secs(how.linger), lingering).await;
@@ -55,10 +64,14 @@ async fn be_reachable(
     }
     let (relay, online) = match how.relay.clone() {
         Some(relay) => (relay.clone(), go_online(peer, relay).await?),
-        None => match peer.with(|node, _| node.relay().map(|r| (r.into(), node.is_online()))).await? {
+        None => match peer
+            .with(|node, _| node.relay().map(|r| (r.into(), node.is_online())))
+            .await?
+        {
             Some(relay) => relay,
             None => {
-                let way = "how can this instance be reached? Give --relay URL or --listen HOST:PORT";
+                let way =
+                    "how can this instance be reached? Give --relay URL or --listen HOST:PORT";
                 return peer.direct().ok_or_else(|| Failure::usage(way));
             }
         },
@@ -106,11 +119,20 @@ async fn wait_for(
     notices: &Receiver<Notice>,
     emit: &Emit,
 ) -> Result<(), Failure> {
+    // A peer that closes while its contact is being stored is heard of first.
+    let mut ended = VecDeque::with_capacity(REMEMBERED);
     loop {
         match hear(notices, emit).await.map_err(|RecvError| stopped())? {
-            Notice::Node(NodeEvent::Paired { conn, role, contact, invitation: Some(used) })
-                if used == invitation =>
-            {
+            Notice::Node(NodeEvent::Ended { conn, .. }) => {
+                ended.truncate(REMEMBERED - 1);
+                ended.push_front(conn);
+            }
+            Notice::Node(NodeEvent::Paired {
+                conn,
+                role,
+                contact,
+                invitation: Some(used),
+            }) if used == invitation => {
                 emit(Event::paired(role, &contact));
                 // The other side closes when it, too, has stored the contact.
                 let closing = async {
@@ -121,7 +143,9 @@ async fn wait_for(
                         }
                     }
                 };
-                let _ = timeout(GOODBYE, closing).await;
+                if !ended.contains(&conn) {
+                    let _ = timeout(GOODBYE, closing).await;
+                }
                 return Ok(());
             }
             Notice::Node(NodeEvent::Expired(id)) if id == invitation => {
@@ -131,7 +155,10 @@ async fn wait_for(
                 ));
             }
             Notice::Revoked(id) if id == invitation => {
-                return Err(Failure::new("invitation_revoked", "the invitation was taken back"));
+                return Err(Failure::new(
+                    "invitation_revoked",
+                    "the invitation was taken back",
+                ));
             }
             _ => {}
         }

@@ -15,11 +15,18 @@ pub(super) async fn join(peer: &Peer, text: &str, emit: &Emit) -> Result<(), Fai
     })?;
     let url = invitation.url().to_owned();
     let notices = peer.subscribe();
-    let mine = peer.change(move |node, now| node.join(now, &invitation)).await?;
+    let mine = peer
+        .change(move |node, now| node.join(now, &invitation))
+        .await?;
     let (mut paired, mut stored) = (false, true);
     while let Ok(notice) = notices.recv().await {
         match notice {
-            Notice::Node(NodeEvent::Paired { conn, role, contact, .. }) if conn == mine => {
+            Notice::Node(NodeEvent::Paired {
+                conn,
+                role,
+                contact,
+                ..
+            }) if conn == mine => {
                 paired = true;
                 emit(Event::paired(role, &contact));
             }
@@ -29,7 +36,10 @@ pub(super) async fn join(peer: &Peer, text: &str, emit: &Emit) -> Result<(), Fai
                     _ if paired => Ok(()),
                     _ if !stored => Err(not_stored()),
                     Some(fault) => Err(Failure::of_join(&url, &fault)),
-                    None => Err(Failure::new("stopped", "the connection ended without a pairing")),
+                    None => Err(Failure::new(
+                        "stopped",
+                        "the connection ended without a pairing",
+                    )),
                 };
             }
             _ => {}

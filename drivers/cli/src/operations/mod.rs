@@ -23,7 +23,10 @@ pub(crate) type Emit = Arc<dyn Fn(Event) + Send + Sync>;
 pub(crate) async fn perform(peer: &Peer, request: Request, emit: &Emit) -> Result<(), Failure> {
     match request {
         Request::Whoami => {
-            emit(peer.with(|node, _| Event::identity(node.identity())).await?);
+            emit(
+                peer.with(|node, _| Event::identity(node.identity()))
+                    .await?,
+            );
             Ok(())
         }
         Request::Contacts => contacts::list(peer, emit).await,

@@ -14,7 +14,12 @@ use super::{DeployedEvent, Known, Route, Shared};
 /// What a dialled connection is for.
 pub(super) enum Goal {
     Register,
-    Initiate { target: [u8; 32], group: String, token: Option<String>, person_key: bool },
+    Initiate {
+        target: [u8; 32],
+        group: String,
+        token: Option<String>,
+        person_key: bool,
+    },
 }
 
 /// What the script waits for.
@@ -200,7 +205,10 @@ impl<S: Suite> Conn<S> {
 
     fn put(&mut self, now: Now, id: ConnId, kind: Kind, bytes: Vec<u8>, shared: &mut Shared<S>) {
         self.said = now.mono;
-        let silent = shared.config.silent_after.is_some_and(|limit| self.sent >= limit);
+        let silent = shared
+            .config
+            .silent_after
+            .is_some_and(|limit| self.sent >= limit);
         self.sent += 1;
         if !silent {
             shared.send(id, kind, bytes);
@@ -216,7 +224,12 @@ impl<S: Suite> Conn<S> {
                 let text = texts::register(&shared.instance_public);
                 self.text(now, id, &text, shared);
             }
-            Some(Goal::Initiate { target, group, token, person_key }) => {
+            Some(Goal::Initiate {
+                target,
+                group,
+                token,
+                person_key,
+            }) => {
                 let (secret, source) = match person_key {
                     true => (&shared.person, shared.person_public),
                     false => (&shared.instance, shared.instance_public),
@@ -225,7 +238,12 @@ impl<S: Suite> Conn<S> {
                 self.peer_key = target;
                 self.wait = Wait::Ready;
                 let text = texts::communication_request(&source, &target);
-                self.goal = Some(Goal::Initiate { target, group: group.clone(), token, person_key });
+                self.goal = Some(Goal::Initiate {
+                    target,
+                    group: group.clone(),
+                    token,
+                    person_key,
+                });
                 self.group = group;
                 self.text(now, id, &text, shared);
             }
@@ -245,7 +263,10 @@ impl<S: Suite> Conn<S> {
             Ok(None) => return,
             Err(error) => return self.fail(id, Fail::Close(error), shared),
         };
-        if matches!(self.wait, Wait::Thinking(_) | Wait::Silent | Wait::Established) {
+        if matches!(
+            self.wait,
+            Wait::Thinking(_) | Wait::Silent | Wait::Established
+        ) {
             // Nobody reads; of these it keeps ten.
             if self.unread.len() == 10 {
                 let text = "Queue is full, it reached its maximum length of 10".into();
@@ -357,7 +378,10 @@ impl<S: Suite> Conn<S> {
         shared: &mut Shared<S>,
     ) -> Result<Wait, Fail> {
         let value = texts::read(message.text()?, "authentication_success")?;
-        let interval = value.get("pingInterval").and_then(Value::as_u64).unwrap_or(25_000);
+        let interval = value
+            .get("pingInterval")
+            .and_then(Value::as_u64)
+            .unwrap_or(25_000);
         self.ping_interval = Micros::millis(interval);
         self.ping_limit = Some(now.mono + self.ping_interval + Micros::secs(4));
         shared.tell(DeployedEvent::Registered(id));
@@ -441,8 +465,11 @@ impl<S: Suite> Conn<S> {
             self.send_key(now, id, shared)?;
         }
         // The length is looked at only now.
-        let key: [u8; 32] =
-            self.received_key.as_slice().try_into().map_err(|_| "bad public key size")?;
+        let key: [u8; 32] = self
+            .received_key
+            .as_slice()
+            .try_into()
+            .map_err(|_| "bad public key size")?;
         let secret = self.ephemeral.take().ok_or("bad key")?;
         let session = S::before(&key, &secret).map_err(|_| "bad key")?;
         self.tunnel = Some(Tunnel::new(session, self.initiator));
@@ -455,7 +482,11 @@ impl<S: Suite> Conn<S> {
             // They stay in the queue as they are, in front of everything that comes.
             return Ok(Wait::Silent);
         }
-        Ok(if self.initiator { Wait::Sync } else { Wait::Group })
+        Ok(if self.initiator {
+            Wait::Sync
+        } else {
+            Wait::Group
+        })
     }
 
     // --- layer 6 -------------------------------------------------------------------------------------------------
@@ -471,15 +502,26 @@ impl<S: Suite> Conn<S> {
         let value = texts::read(message.text()?, command)?;
         self.group = texts::text(&value, command, &["connectionGroupName"])?.into();
         if !shared.config.catch_all && self.record(shared).is_none() {
-            return Err(Fail::Close("I do not want to communicate with you. Go Away!".into()));
+            return Err(Fail::Close(
+                "I do not want to communicate with you. Go Away!".into(),
+            ));
         }
         let same = |(key, group, _): &([u8; 32], String, Micros)| {
             *key == self.peer_key && *group == self.group
         };
-        let older: Vec<(ConnId, Micros)> =
-            shared.live.iter().filter(|(_, l)| same(l)).map(|(id, (.., since))| (*id, *since)).collect();
-        if older.iter().any(|(_, since)| now.mono.since(*since) < Micros::secs(2)) {
-            return Err(Fail::Close("Duplicate connection - dropped new connection".into()));
+        let older: Vec<(ConnId, Micros)> = shared
+            .live
+            .iter()
+            .filter(|(_, l)| same(l))
+            .map(|(id, (.., since))| (*id, *since))
+            .collect();
+        if older
+            .iter()
+            .any(|(_, since)| now.mono.since(*since) < Micros::secs(2))
+        {
+            return Err(Fail::Close(
+                "Duplicate connection - dropped new connection".into(),
+            ));
         }
         shared.replaced.extend(older.iter().map(|(id, _)| *id));
         self.text(now, id, &texts::command("sync"), shared);
@@ -498,7 +540,9 @@ impl<S: Suite> Conn<S> {
     }
 
     fn synced(&mut self, now: Now, id: ConnId, shared: &mut Shared<S>) -> Wait {
-        shared.live.insert(id, (self.peer_key, self.group.clone(), now.mono));
+        shared
+            .live
+            .insert(id, (self.peer_key, self.group.clone(), now.mono));
         let text = texts::person_id_object(&shared.config.email);
         self.text(now, id, &text, shared);
         Wait::Person
@@ -507,7 +551,10 @@ impl<S: Suite> Conn<S> {
     /// What is on record of the key that the other side presented.
     fn record<'a>(&self, shared: &'a Shared<S>) -> Option<&'a Known> {
         let key = texts::hex(&self.peer_key);
-        shared.known.values().find(|known| known.instance_key == key || known.person_key == key)
+        shared
+            .known
+            .values()
+            .find(|known| known.instance_key == key || known.person_key == key)
     }
 
     fn on_person(
@@ -526,10 +573,15 @@ impl<S: Suite> Conn<S> {
             }
         };
         let value = establish().map_err(raise)?;
-        self.peer.email = texts::text(&value, command, &["obj", "email"]).map_err(raise)?.into();
+        self.peer.email = texts::text(&value, command, &["obj", "email"])
+            .map_err(raise)?
+            .into();
         self.peer.person = texts::person_id(&self.peer.email);
-        let text =
-            texts::keys_object(&shared.person_id, &shared.person_public, &shared.config.sign[0]);
+        let text = texts::keys_object(
+            &shared.person_id,
+            &shared.person_public,
+            &shared.config.sign[0],
+        );
         self.text(now, id, &text, shared);
         Ok(Wait::Keys)
     }
@@ -542,7 +594,10 @@ impl<S: Suite> Conn<S> {
         shared: &mut Shared<S>,
     ) -> Result<Wait, Fail> {
         let command = "keys_object";
-        let value = message.text().map_err(raise).and_then(|text| texts::read(text, command).map_err(raise))?;
+        let value = message
+            .text()
+            .map_err(raise)
+            .and_then(|text| texts::read(text, command).map_err(raise))?;
         let owner = texts::text(&value, command, &["obj", "owner"]).map_err(raise)?;
         if owner != self.peer.person {
             return Err(raise(
@@ -552,7 +607,8 @@ impl<S: Suite> Conn<S> {
         let key = texts::text(&value, command, &["obj", "publicKey"]).map_err(raise)?;
         self.peer.person_key =
             texts::key(key).ok_or_else(|| raise("CYENC-ENSPUB: Data is not a public key"))?;
-        let pair = S::before(&self.peer.person_key, &shared.person).map_err(|_| raise("bad key"))?;
+        let pair =
+            S::before(&self.peer.person_key, &shared.person).map_err(|_| raise("bad key"))?;
         self.person_pair = Some(pair);
         if self.initiator {
             return Ok(Wait::Challenge);
@@ -585,7 +641,11 @@ impl<S: Suite> Conn<S> {
         if answer != inverted(&self.challenge) {
             return Err(Fail::CloseBare);
         }
-        if self.initiator { self.proven(now, id, shared) } else { Ok(Wait::Challenge) }
+        if self.initiator {
+            self.proven(now, id, shared)
+        } else {
+            Ok(Wait::Challenge)
+        }
     }
 
     fn on_challenge(
@@ -626,7 +686,10 @@ impl<S: Suite> Conn<S> {
         shared: &mut Shared<S>,
     ) -> Result<Wait, Fail> {
         let command = "instance_id_object";
-        let value = message.text().map_err(raise).and_then(|text| texts::read(text, command).map_err(raise))?;
+        let value = message
+            .text()
+            .map_err(raise)
+            .and_then(|text| texts::read(text, command).map_err(raise))?;
         let name = texts::text(&value, command, &["obj", "name"]).map_err(raise)?;
         // Whose instance it says it is, is not compared with the person.
         let owner = texts::text(&value, command, &["obj", "owner"]).map_err(raise)?;
@@ -642,12 +705,14 @@ impl<S: Suite> Conn<S> {
         }
         match self.group.as_str() {
             "pairing" => self.start_pairing(now, id, shared),
-            "chum" if known.is_none() => {
-                Err("Unable to start chum because you are unknown".into())
-            }
+            "chum" if known.is_none() => Err("Unable to start chum because you are unknown".into()),
             "chum" | "debug" => {
                 let (group, person) = (self.group.clone(), self.peer.person.clone());
-                shared.tell(DeployedEvent::Connected { conn: id, group, person });
+                shared.tell(DeployedEvent::Connected {
+                    conn: id,
+                    group,
+                    person,
+                });
                 Ok(Wait::Established)
             }
             other => Err(format!("ConnectionRoutesGroupName {other} not supported").into()),
@@ -663,7 +728,9 @@ impl<S: Suite> Conn<S> {
         shared: &mut Shared<S>,
     ) -> Result<Wait, Fail> {
         match &self.goal {
-            Some(Goal::Initiate { token: Some(token), .. }) => {
+            Some(Goal::Initiate {
+                token: Some(token), ..
+            }) => {
                 let text = texts::authentication_token(token);
                 self.text(now, id, &text, shared);
                 Ok(Wait::Identity)
@@ -727,7 +794,11 @@ impl<S: Suite> Conn<S> {
             let bytes = texts::unhex(member(name)?).ok_or_else(|| texts::mismatch(command))?;
             match bytes.len() {
                 32 => Ok(texts::hex(&bytes)),
-                _ => Err(format!("O2M-RTYC3: Property \"publicKey\" value \"{}\"", texts::hex(&bytes)).into()),
+                _ => Err(format!(
+                    "O2M-RTYC3: Property \"publicKey\" value \"{}\"",
+                    texts::hex(&bytes)
+                )
+                .into()),
             }
         };
         let (person_key, instance_key) = (key("personKeyPublic")?, key("instanceKeyPublic")?);
@@ -743,18 +814,37 @@ impl<S: Suite> Conn<S> {
         };
         shared.known.insert(peer.person.clone(), peer.clone());
         if shared.config.chum && peer.url.is_some() {
-            let route = Route { conn: None, at: Some(now.mono), failures: 0 };
+            let route = Route {
+                conn: None,
+                at: Some(now.mono),
+                failures: 0,
+            };
             shared.routes.insert(peer.person.clone(), route);
         }
         if self.initiator {
             self.send_identity(now, id, shared);
-            shared.tell(DeployedEvent::Paired { conn: id, initiator: true, peer });
-            return Err(Fail::CloseBare);
+            shared.tell(DeployedEvent::Paired {
+                conn: id,
+                initiator: true,
+                peer,
+            });
+            return if shared.config.leaves_open {
+                Ok(Wait::Established)
+            } else {
+                Err(Fail::CloseBare)
+            };
         }
-        if let Some(Goal::Initiate { token: Some(token), .. }) = &self.goal {
+        if let Some(Goal::Initiate {
+            token: Some(token), ..
+        }) = &self.goal
+        {
             shared.tokens.remove(token);
         }
-        shared.tell(DeployedEvent::Paired { conn: id, initiator: false, peer });
+        shared.tell(DeployedEvent::Paired {
+            conn: id,
+            initiator: false,
+            peer,
+        });
         Ok(Wait::Established)
     }
 
@@ -769,7 +859,11 @@ impl<S: Suite> Conn<S> {
             .tunnel
             .is_some()
             .then(|| (self.said + Micros::secs(20)).min(self.heard + Micros::secs(25)));
-        thinking.into_iter().chain(keepalive).chain(self.ping_limit).min()
+        thinking
+            .into_iter()
+            .chain(keepalive)
+            .chain(self.ping_limit)
+            .min()
     }
 
     pub(super) fn tick(&mut self, now: Now, id: ConnId, shared: &mut Shared<S>) {
@@ -808,7 +902,11 @@ fn shouted(text: &str) -> String {
     for piece in text.split_inclusive('"') {
         let digits = piece.trim_end_matches('"');
         let is_hex = digits.len() >= 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        out.push_str(&if is_hex { piece.to_uppercase() } else { piece.to_owned() });
+        out.push_str(&if is_hex {
+            piece.to_uppercase()
+        } else {
+            piece.to_owned()
+        });
     }
     match out.strip_suffix('}') {
         Some(start) => format!("{start},\"unheardOf\":[1,{{\"a\":null}}]}}"),

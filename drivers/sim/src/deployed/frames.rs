@@ -64,7 +64,10 @@ impl<S: Suite> Tunnel<S> {
     /// # Errors
     /// The deployed peer's words.
     pub fn open(&mut self, frame: &[u8]) -> Result<(bool, Vec<u8>), String> {
-        let length = frame.len().checked_sub(TAG).ok_or("Decryption of message failed.")?;
+        let length = frame
+            .len()
+            .checked_sub(TAG)
+            .ok_or("Decryption of message failed.")?;
         let mut plain = vec![0; length];
         self.key
             .open(&counted(self.receive), frame, &mut plain)
@@ -73,24 +76,38 @@ impl<S: Suite> Tunnel<S> {
         let first = *plain.first().ok_or("Invalid typed array length: 0")?;
         // Up to 15 bytes say how long the filling is; the first 8 of them are read.
         let (text, digits) = (first & 0x10 != 0, usize::from(first & 0x0f));
-        let number = plain.get(1..1 + digits).ok_or("Offset is outside the bounds of the DataView")?;
-        let filling = number.iter().take(8).fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
-        let start = usize::try_from(filling).unwrap_or(usize::MAX).saturating_add(1 + digits);
+        let number = plain
+            .get(1..1 + digits)
+            .ok_or("Offset is outside the bounds of the DataView")?;
+        let filling = number
+            .iter()
+            .take(8)
+            .fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+        let start = usize::try_from(filling)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1 + digits);
         match plain.get(start..) {
             Some(message) => Ok((text, message.to_vec())),
-            None => Err(format!("Start offset {start} is outside the bounds of the buffer")),
+            None => Err(format!(
+                "Start offset {start} is outside the bounds of the buffer"
+            )),
         }
     }
 }
 
 /// In the order of escaping; `keepalive` is the layer below and comes last.
-const KEYWORDS: [&str; 4] =
-    ["fragmentation_start_binary", "fragmentation_start_string", "fragmentation_end", "keepalive"];
+const KEYWORDS: [&str; 4] = [
+    "fragmentation_start_binary",
+    "fragmentation_start_string",
+    "fragmentation_end",
+    "keepalive",
+];
 
 /// Lenient decoding: a byte order mark is lost, what is no UTF-8 becomes U+FFFD.
 pub(super) fn decoded(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).into_owned();
-    text.strip_prefix('\u{feff}').map_or(text.clone(), ToOwned::to_owned)
+    text.strip_prefix('\u{feff}')
+        .map_or(text.clone(), ToOwned::to_owned)
 }
 
 /// Cuts the last character of any text that starts with a keyword, whatever it is.
@@ -123,10 +140,13 @@ pub fn boxed(key: &impl PairKey, random: &mut Random, plain: &[u8]) -> Vec<u8> {
 /// # Errors
 /// The deployed peer's words.
 pub fn unboxed(key: &impl PairKey, sealed: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let (nonce, body) = sealed.split_first_chunk::<NONCE>().ok_or("bad nonce size")?;
+    let (nonce, body) = sealed
+        .split_first_chunk::<NONCE>()
+        .ok_or("bad nonce size")?;
     let length = body.len().checked_sub(TAG).ok_or(UNDECRYPTABLE)?;
     let mut plain = vec![0; length];
-    key.open(nonce, body, &mut plain).map_err(|_| UNDECRYPTABLE)?;
+    key.open(nonce, body, &mut plain)
+        .map_err(|_| UNDECRYPTABLE)?;
     Ok(plain)
 }
 

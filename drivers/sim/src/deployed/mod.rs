@@ -48,6 +48,8 @@ pub struct DeployedConfig {
     pub think: Micros,
     /// The life of its invitations.
     pub life: Micros,
+    /// Whether it forgets to close after a pairing that it began.
+    pub leaves_open: bool,
     /// After this many messages of a connection it stops talking, but still swallows what comes.
     pub silent_after: Option<u32>,
 }
@@ -74,6 +76,7 @@ impl DeployedConfig {
             shouts: false,
             think: Micros::millis(1),
             life: Micros::secs(60),
+            leaves_open: false,
             silent_after: None,
         }
     }
@@ -153,7 +156,8 @@ struct Shared<S: Suite> {
 
 impl<S: Suite> Shared<S> {
     fn tell(&mut self, event: DeployedEvent) {
-        self.out.push_back((Vec::new(), Effect::Event(Told::Deployed(event))));
+        self.out
+            .push_back((Vec::new(), Effect::Event(Told::Deployed(event))));
     }
 
     fn send(&mut self, conn: ConnId, kind: Kind, bytes: Vec<u8>) {
@@ -166,13 +170,27 @@ impl<S: Suite> Shared<S> {
             reason.pop();
         }
         self.tell(DeployedEvent::Closing(conn, reason.clone()));
-        self.out.push_back((Vec::new(), Effect::Close { conn, code: 1000, reason }));
+        self.out.push_back((
+            Vec::new(),
+            Effect::Close {
+                conn,
+                code: 1000,
+                reason,
+            },
+        ));
     }
 
     fn terminate(&mut self, conn: ConnId) {
         let reason = "Terminate called: Keepalive: No lifesign of the other side".to_owned();
         self.tell(DeployedEvent::Closing(conn, reason.clone()));
-        self.out.push_back((Vec::new(), Effect::Close { conn, code: 1000, reason }));
+        self.out.push_back((
+            Vec::new(),
+            Effect::Close {
+                conn,
+                code: 1000,
+                reason,
+            },
+        ));
     }
 }
 
@@ -254,14 +272,18 @@ impl<S: Suite> Deployed<S> {
     pub fn invite(&mut self, now: Now, url: &str) -> String {
         const ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
         let bits: [u8; 64] = self.shared.random.array(Purpose::Token);
-        let token: String =
-            bits.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect();
+        let token: String = bits
+            .iter()
+            .map(|byte| char::from(ALPHABET[usize::from(byte & 63)]))
+            .collect();
         self.invite_with(now, &token, url)
     }
 
     /// Makes an invitation of a known token.
     pub fn invite_with(&mut self, now: Now, token: &str, url: &str) -> String {
-        self.shared.tokens.insert(token.into(), now.mono + self.shared.config.life);
+        self.shared
+            .tokens
+            .insert(token.into(), now.mono + self.shared.config.life);
         texts::invitation(token, &self.shared.instance_public, url)
     }
 
@@ -282,12 +304,26 @@ impl<S: Suite> Deployed<S> {
     /// Connects for a group. Says nothing of success.
     pub fn connect(&mut self, url: &str, target: [u8; 32], group: &str) -> ConnId {
         let group = group.into();
-        self.dial(url, Goal::Initiate { target, group, token: None, person_key: false })
+        self.dial(
+            url,
+            Goal::Initiate {
+                target,
+                group,
+                token: None,
+                person_key: false,
+            },
+        )
     }
 
     fn dial(&mut self, url: &str, goal: Goal) -> ConnId {
         let id = self.insert(Conn::dialling(goal));
-        self.shared.out.push_back((Vec::new(), Effect::Dial { conn: id, url: url.into() }));
+        self.shared.out.push_back((
+            Vec::new(),
+            Effect::Dial {
+                conn: id,
+                url: url.into(),
+            },
+        ));
         id
     }
 
@@ -299,7 +335,9 @@ impl<S: Suite> Deployed<S> {
     }
 
     fn fill_spares(&mut self, now: Now) {
-        let Some(relay) = self.shared.config.relay.clone() else { return };
+        let Some(relay) = self.shared.config.relay.clone() else {
+            return;
+        };
         if self.register_at.is_some_and(|at| at > now.mono) {
             return;
         }
@@ -313,7 +351,9 @@ impl<S: Suite> Deployed<S> {
 
     /// Works on one connection, then on what that did to others.
     fn on(&mut self, now: Now, id: ConnId, act: impl FnOnce(&mut Conn<S>, &mut Shared<S>)) {
-        let Some(mut conn) = self.conns.remove(&id) else { return };
+        let Some(mut conn) = self.conns.remove(&id) else {
+            return;
+        };
         act(&mut conn, &mut self.shared);
         if conn.is_over() {
             self.gone(now, id, &conn);
@@ -322,7 +362,8 @@ impl<S: Suite> Deployed<S> {
         }
         while let Some(other) = self.shared.replaced.pop() {
             if let Some(conn) = self.conns.remove(&other) {
-                self.shared.close(other, Some("New connection replaced old one"));
+                self.shared
+                    .close(other, Some("New connection replaced old one"));
                 self.gone(now, other, &conn);
             }
         }
@@ -337,8 +378,14 @@ impl<S: Suite> Deployed<S> {
         }
         let jitter = self.shared.random.below(Purpose::Jitter, 5_000_000);
         for (person, route) in &mut self.shared.routes {
-            let peer = self.shared.known.get(person).and_then(|known| texts::key(&known.instance_key));
-            let served = live.as_ref().is_some_and(|(key, group, _)| group == "chum" && Some(*key) == peer);
+            let peer = self
+                .shared
+                .known
+                .get(person)
+                .and_then(|known| texts::key(&known.instance_key));
+            let served = live
+                .as_ref()
+                .is_some_and(|(key, group, _)| group == "chum" && Some(*key) == peer);
             if route.conn != Some(id) && !served {
                 continue;
             }
@@ -362,11 +409,18 @@ impl<S: Suite> Deployed<S> {
             .map(|(person, _)| person.clone())
             .collect();
         for person in due {
-            let Some(known) = self.shared.known.get(&person).cloned() else { continue };
+            let Some(known) = self.shared.known.get(&person).cloned() else {
+                continue;
+            };
             let target = texts::key(&known.instance_key);
-            let (Some(url), Some(target)) = (known.url, target) else { continue };
-            let served =
-                self.shared.live.values().any(|(key, group, _)| *key == target && group == "chum");
+            let (Some(url), Some(target)) = (known.url, target) else {
+                continue;
+            };
+            let served = self
+                .shared
+                .live
+                .values()
+                .any(|(key, group, _)| *key == target && group == "chum");
             let conn = (!served).then(|| self.connect(&url, target, "chum"));
             if let Some(route) = self.shared.routes.get_mut(&person) {
                 (route.at, route.conn) = (None, conn);
@@ -385,7 +439,9 @@ impl<S: Suite> Party for Deployed<S> {
     }
 
     fn message(&mut self, now: Now, id: ConnId, message: Message<'_>) -> Result<(), Full> {
-        self.on(now, id, |conn, shared| conn.message(now, id, message, shared));
+        self.on(now, id, |conn, shared| {
+            conn.message(now, id, message, shared)
+        });
         Ok(())
     }
 
@@ -423,7 +479,14 @@ impl<S: Suite> Party for Deployed<S> {
         let conns = self.conns.values().filter_map(Conn::deadline);
         let routes = self.shared.routes.values().filter_map(|route| route.at);
         let tokens = self.shared.tokens.values().copied();
-        let at = conns.chain(routes).chain(tokens).chain(self.register_at).min()?;
-        Some(Deadline { at, why: Alarm::StepLimit })
+        let at = conns
+            .chain(routes)
+            .chain(tokens)
+            .chain(self.register_at)
+            .min()?;
+        Some(Deadline {
+            at,
+            why: Alarm::StepLimit,
+        })
     }
 }

@@ -17,7 +17,10 @@ pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || text.len() % 2 != 0 {
         return None;
     }
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok())
+        .collect()
 }
 
 pub(super) fn key(text: &str) -> Option<[u8; 32]> {
@@ -25,7 +28,9 @@ pub(super) fn key(text: &str) -> Option<[u8; 32]> {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 fn id_of(microdata: &str) -> String {
@@ -60,7 +65,10 @@ pub(super) fn register(key: &[u8]) -> String {
 }
 
 pub(super) fn authentication_response(response: &[u8]) -> String {
-    format!(r#"{{"command":"authentication_response","response":"{}"}}"#, hex(response))
+    format!(
+        r#"{{"command":"authentication_response","response":"{}"}}"#,
+        hex(response)
+    )
 }
 
 pub(super) fn communication_request(source: &[u8], target: &[u8]) -> String {
@@ -71,7 +79,10 @@ pub(super) fn communication_request(source: &[u8], target: &[u8]) -> String {
 }
 
 pub(super) fn connection_group(group: &str) -> String {
-    format!(r#"{{"command":"connection_group","connectionGroupName":{}}}"#, quoted(group))
+    format!(
+        r#"{{"command":"connection_group","connectionGroupName":{}}}"#,
+        quoted(group)
+    )
 }
 
 pub(super) fn person_id_object(email: &str) -> String {
@@ -94,7 +105,10 @@ pub(super) fn instance_id_object(name: &str, owner: &str) -> String {
 }
 
 pub(super) fn authentication_token(token: &str) -> String {
-    format!(r#"{{"command":"authentication_token","token":{}}}"#, quoted(token))
+    format!(
+        r#"{{"command":"authentication_token","token":{}}}"#,
+        quoted(token)
+    )
 }
 
 /// What `identity` says of its sender.
@@ -109,7 +123,10 @@ pub(super) struct OwnIdentity<'a> {
 }
 
 pub(super) fn identity(own: &OwnIdentity<'_>) -> String {
-    let url = own.url.map(|url| format!(r#","url":{}"#, quoted(url))).unwrap_or_default();
+    let url = own
+        .url
+        .map(|url| format!(r#","url":{}"#, quoted(url)))
+        .unwrap_or_default();
     format!(
         r#"{{"command":"identity","obj":{{"type":"public","personEmail":{},"instanceName":{},"personKeyPublic":"{}","personSignKeyPublic":"{}","instanceKeyPublic":"{}","instanceSignKeyPublic":"{}"{url}}}}}"#,
         quoted(own.email),
@@ -134,9 +151,9 @@ pub(super) fn read(text: &str, expected: &str) -> Result<Value, String> {
     match value.get("command").and_then(Value::as_str) {
         None => Err("Received message without a 'command' member.".into()),
         Some(command) if command == expected => Ok(value),
-        Some(command) => {
-            Err(format!("Received unexpected type '{command}'. Expected type '{expected}'."))
-        }
+        Some(command) => Err(format!(
+            "Received unexpected type '{command}'. Expected type '{expected}'."
+        )),
     }
 }
 

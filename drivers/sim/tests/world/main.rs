@@ -6,3 +6,4 @@ mod pairing;
 mod races;
 mod replay;
 mod silence;
+mod swarm;

@@ -15,7 +15,10 @@ fn recording(name: &str) -> Value {
 
 fn bytes(value: &Value) -> Vec<u8> {
     let text = value.as_str().expect("hex");
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hex")).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hex"))
+        .collect()
 }
 
 fn key(value: &Value) -> [u8; 32] {
@@ -69,21 +72,35 @@ enum Said {
 
 fn replay(file: &str, side: &str) {
     let recording = recording(file);
-    let view = if side == "A" { "acceptorA" } else { "initiatorB" };
+    let view = if side == "A" {
+        "acceptorA"
+    } else {
+        "initiatorB"
+    };
     let messages = recording[view]["messages"].as_array().expect("messages");
     let keys = &recording["keys"][side];
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let mut config = DeployedConfig::new(&text(&keys["email"]), &text(&keys["instanceName"]));
     config.person_secret = key(&keys["person"]["box"]["secret"]);
     config.instance_secret = key(&keys["instance"]["box"]["secret"]);
-    config.sign = [key(&keys["person"]["sign"]["public"]), key(&keys["instance"]["sign"]["public"])];
-    config.url = recording["ownIdentityMessages"][side]["url"].as_str().map(Into::into);
+    config.sign = [
+        key(&keys["person"]["sign"]["public"]),
+        key(&keys["instance"]["sign"]["public"]),
+    ];
+    config.url = recording["ownIdentityMessages"][side]["url"]
+        .as_str()
+        .map(Into::into);
     config.think = Micros::ZERO;
-    let relayed = recording[view]["messages"][0]["wire"]["text"].as_str().is_some_and(|t| t.contains("register"));
+    let relayed = recording[view]["messages"][0]["wire"]["text"]
+        .as_str()
+        .is_some_and(|t| t.contains("register"));
     config.relay = relayed.then(|| "ws://relay".into());
     let at = |t: f64| {
         let mono = Micros((t * 1000.0) as u64);
-        Now { mono, wall: Millis(mono.as_millis()) }
+        Now {
+            mono,
+            wall: Millis(mono.as_millis()),
+        }
     };
     let mut now = at(recording[view]["openedAt"].as_f64().expect("a time"));
     let random = Random::scripted([0; 32], draws(&recording, side, messages));
@@ -103,7 +120,10 @@ fn replay(file: &str, side: &str) {
     }
     let (mut said, mut paired, mut buffer) = (Vec::new(), 0, Vec::new());
     let mut listen = |double: &mut Deployed<Nacl>, now: Now| {
-        while double.deadline().is_some_and(|deadline| deadline.at <= now.mono) {
+        while double
+            .deadline()
+            .is_some_and(|deadline| deadline.at <= now.mono)
+        {
             double.tick(now);
         }
         while let Some(action) = double.poll(&mut buffer) {
@@ -112,8 +132,12 @@ fn replay(file: &str, side: &str) {
                     Kind::Text => Said::Text(String::from_utf8(buffer.clone()).expect("UTF-8")),
                     Kind::Binary => Said::Binary(buffer.clone()),
                 }),
-                Effect::Close { conn: on, reason, .. } if on == conn => said.push(Said::Close(reason)),
-                Effect::Event(chumwire_sim::Told::Deployed(DeployedEvent::Paired { .. })) => paired += 1,
+                Effect::Close {
+                    conn: on, reason, ..
+                } if on == conn => said.push(Said::Close(reason)),
+                Effect::Event(chumwire_sim::Told::Deployed(DeployedEvent::Paired { .. })) => {
+                    paired += 1
+                }
                 _ => {}
             }
         }

@@ -1,1 +1,322 @@
+//! The power fails at every write of the store, and the disk keeps all, some or nothing of what was not synced.
 
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use chumwire::contact::ContactInstance;
+use chumwire::crypto::Random;
+use chumwire::pairing::InvitationId;
+use redb::StorageBackend;
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Length(usize),
+}
+
+impl Change {
+    fn apply(&self, to: &mut Vec<u8>) {
+        match self {
+            Self::Write(at, bytes) => {
+                // A disk may keep a write and lose the growth before it.
+                to.resize(to.len().max(at + bytes.len()), 0);
+                to[*at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            Self::Length(length) => to.resize(*length, 0),
+        }
+    }
+}
+
+/// A disk with a cache: what is written is there at once, and safe after a sync.
+#[derive(Debug, Default)]
+struct Disk {
+    safe: Vec<u8>,
+    seen: Vec<u8>,
+    unsafe_yet: Vec<Change>,
+    /// Changes and syncs until the power fails.
+    left: usize,
+    done: usize,
+}
+
+impl Disk {
+    fn with(image: Vec<u8>, left: usize) -> Arc<Mutex<Self>> {
+        let disk = Self {
+            seen: image.clone(),
+            safe: image,
+            left,
+            ..Self::default()
+        };
+        Arc::new(Mutex::new(disk))
+    }
+
+    fn spend(&mut self) -> Result<(), io::Error> {
+        match self.left {
+            0 => Err(io::Error::other("the power has failed")),
+            _ => {
+                self.left -= 1;
+                self.done += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn change(&mut self, change: Change) -> Result<(), io::Error> {
+        let on = self.spend();
+        // The one that was under way when it happened may have arrived as well.
+        if on.is_ok() {
+            change.apply(&mut self.seen);
+        }
+        self.unsafe_yet.push(change);
+        on
+    }
+
+    /// What is found on the disk afterwards.
+    fn after(&self, kept: Survive) -> Vec<u8> {
+        let mut image = self.safe.clone();
+        let (n, changes) = (self.unsafe_yet.len(), self.unsafe_yet.as_slice());
+        let surviving = match kept {
+            Survive::Nothing => &[],
+            Survive::FirstHalf | Survive::Torn => &changes[..n.div_ceil(2)],
+            Survive::LastHalf => &changes[n / 2..],
+            Survive::Everything => changes,
+        };
+        for (i, change) in surviving.iter().enumerate() {
+            match change {
+                Change::Write(at, bytes) if kept == Survive::Torn && i + 1 == surviving.len() => {
+                    Change::Write(*at, bytes[..bytes.len() / 2].to_vec()).apply(&mut image);
+                }
+                change => change.apply(&mut image),
+            }
+        }
+        image
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Survive {
+    Nothing,
+    FirstHalf,
+    Torn,
+    LastHalf,
+    Everything,
+}
+
+#[derive(Clone, Debug)]
+struct Backend(Arc<Mutex<Disk>>);
+
+impl Backend {
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().expect("no test panics with it")
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> Result<u64, io::Error> {
+        Ok(self.disk().seen.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        let at = usize::try_from(offset).expect("small");
+        let disk = self.disk();
+        let end = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        out.copy_from_slice(disk.seen.get(at..at + out.len()).ok_or_else(end)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        self.disk()
+            .change(Change::Length(usize::try_from(len).expect("small")))
+    }
+
+    fn sync_data(&self) -> Result<(), io::Error> {
+        let mut disk = self.disk();
+        disk.spend()?;
+        disk.safe = disk.seen.clone();
+        disk.unsafe_yet.clear();
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.disk().change(Change::Write(
+            usize::try_from(offset).expect("small"),
+            data.to_vec(),
+        ))
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE);
+    builder
+}
+
+fn open(disk: &Arc<Mutex<Disk>>) -> Result<Store, StoreError> {
+    Store::check(builder().create_with_backend(Backend(disk.clone()))?)
+}
+
+fn identity(name: &str) -> Identity {
+    let mut random = Random::new([name.len() as u8; 32]);
+    Identity::generate::<Nacl>(&mut random, &format!("{name}@example.com"), name).expect("good")
+}
+
+fn contact(name: &str) -> Contact {
+    let of = identity(name);
+    Contact {
+        person_id: of.person_id(),
+        email: of.person().email.clone(),
+        person_key: of.person_key().public(),
+        person_sign_key: of.person_sign_key(),
+        instances: vec![ContactInstance {
+            instance_id: of.instance_id(),
+            name: name.into(),
+            instance_key: of.instance_key().public(),
+            instance_sign_key: of.instance_sign_key(),
+            key_proven: true,
+            url: None,
+            paired_at: Millis(1),
+        }],
+    }
+}
+
+fn invitation(n: u8, expires: u64) -> InvitationRecord {
+    let person = identity("me").person_id();
+    InvitationRecord {
+        id: InvitationId([n; 32]),
+        person,
+        expires: Millis(expires),
+    }
+}
+
+/// The contacts' emails and the open invitations, after a number of the records.
+type State = (Vec<String>, Vec<u8>);
+
+fn state(store: &Store) -> State {
+    let kept = store.load(NOW).expect("what opens can be read");
+    assert!(kept.identity == identity("me"), "the identity is whole");
+    let mut contacts: Vec<String> = kept.contacts.iter().map(|c| c.email.clone()).collect();
+    contacts.sort();
+    assert!(
+        kept.contacts.contains(&contact("alice")),
+        "the earlier contact is whole"
+    );
+    (
+        contacts,
+        kept.invitations
+            .iter()
+            .map(|record| record.id.0[0])
+            .collect(),
+    )
+}
+
+const NOW: Millis = Millis(1_000);
+
+fn records() -> Vec<Record> {
+    vec![
+        Record::Invited(invitation(7, 9_000)),
+        Record::Contact {
+            contact: contact("robert"),
+            spent: Some(InvitationId([7; 32])),
+        },
+        Record::Invited(invitation(8, 9_000)),
+        Record::Withdrawn(InvitationId([8; 32])),
+        Record::Forgotten(contact("robert").person_id),
+    ]
+}
+
+/// A disk with an identity, a contact, and an invitation that expires before the next start.
+fn before() -> Vec<u8> {
+    let disk = Disk::with(Vec::new(), usize::MAX);
+    let database = builder()
+        .create_with_backend(Backend(disk.clone()))
+        .expect("it is new");
+    let store = Store::fill(database, &identity("me")).expect("it is new");
+    let alice = Record::Contact {
+        contact: contact("alice"),
+        spent: None,
+    };
+    for record in [alice, Record::Invited(invitation(6, 500))] {
+        store.commit(&record).expect("a good disk");
+    }
+    drop(store);
+    let disk = disk.lock().expect("no test panics with it");
+    disk.after(Survive::Everything)
+}
+
+/// Starts, stores all records, ends; tells how many records were reported as stored.
+fn live(disk: &Arc<Mutex<Disk>>) -> usize {
+    let Ok(store) = open(disk) else { return 0 };
+    if store.load(NOW).is_err() {
+        return 0;
+    }
+    records()
+        .iter()
+        .take_while(|record| store.commit(record).is_ok())
+        .count()
+}
+
+#[test]
+fn a_store_survives_a_power_failure_at_every_write() {
+    let before = before();
+    let states: Vec<State> = (0..=records().len())
+        .map(|n| {
+            let store = open(&Disk::with(before.clone(), usize::MAX)).expect("a good disk");
+            for record in &records()[..n] {
+                store.commit(record).expect("a good disk");
+            }
+            state(&store)
+        })
+        .collect();
+    let whole = Disk::with(before.clone(), usize::MAX);
+    assert_eq!(live(&whole), records().len());
+    let writes = whole.lock().expect("no test panics with it").done;
+    assert!(writes > 20, "{writes}");
+    for left in 0..writes {
+        let disk = Disk::with(before.clone(), left);
+        let stored = live(&disk);
+        let disk = disk.lock().expect("no test panics with it");
+        for kept in [
+            Survive::Nothing,
+            Survive::FirstHalf,
+            Survive::Torn,
+            Survive::LastHalf,
+            Survive::Everything,
+        ] {
+            let case = format!("power failed after {left} writes, {kept:?} survived");
+            let store = open(&Disk::with(disk.after(kept), usize::MAX));
+            let store = store.unwrap_or_else(|error| panic!("{case}: {error}"));
+            let found = state(&store);
+            // What was reported is there; what was under way is there whole or not at all.
+            let possible = &states[stored..states.len().min(stored + 2)];
+            assert!(
+                possible.contains(&found),
+                "{case}: {found:?} is none of {possible:?}"
+            );
+            store.commit(&records()[0]).expect("it goes on");
+        }
+    }
+}
+
+#[test]
+fn a_store_of_a_newer_program_is_left_alone() {
+    let disk = Disk::with(before(), usize::MAX);
+    let database = builder()
+        .create_with_backend(Backend(disk.clone()))
+        .expect("a good disk");
+    let write = database.begin_write().expect("a good disk");
+    write
+        .open_table(META)
+        .expect("it is there")
+        .insert(SCHEMA, VERSION + 1)
+        .expect("room");
+    write.commit().expect("a good disk");
+    drop(database);
+    assert!(matches!(open(&disk), Err(StoreError::Newer(2))));
+}
+
+#[test]
+fn a_store_without_its_form_is_damaged() {
+    let disk = Disk::with(Vec::new(), usize::MAX);
+    assert!(open(&disk).is_err());
+}

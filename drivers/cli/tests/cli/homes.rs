@@ -1,0 +1,119 @@
+//! Homes as directories.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::support::{Home, binary, run};
+
+#[test]
+fn a_home_is_its_owners_alone() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let open = dir.path().join("open");
+    std::fs::create_dir(&open).expect("a directory");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).expect("a mode");
+    let path = open.to_str().expect("text");
+    run(&["init", "--home", path, "--email", "alice@example.com"]).ok();
+    let mode = |path: &std::path::Path| {
+        std::fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(mode(&open), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&open)
+        .expect("a directory")
+        .flatten()
+        .collect();
+    assert!(files.len() >= 2);
+    for file in files {
+        assert_eq!(mode(&file.path()), 0o600, "{:?}", file.path());
+    }
+}
+
+#[test]
+fn an_identity_is_made_once_and_stays() {
+    let alice = Home::new("alice@example.com");
+    assert_eq!(alice.identity["name"], "laptop");
+    let again = alice.run("init", &["--email", "eve@example.com"]);
+    assert_eq!(again.kind(), "already_initialised");
+    assert_eq!(
+        alice.run("whoami", &[]).ok(),
+        std::slice::from_ref(&alice.identity)
+    );
+}
+
+#[test]
+fn without_an_identity_nothing_is_done_and_nothing_is_left_behind() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let path = dir.path().to_str().expect("text");
+    for command in ["whoami", "contacts", "invitations", "run"] {
+        assert_eq!(run(&[command, "--home", path]).kind(), "not_initialised");
+    }
+    assert_eq!(std::fs::read_dir(path).expect("a directory").count(), 0);
+    for email in ["", "a\nb", "a<b"] {
+        let made = run(&["init", "--home", path, "--email", email]);
+        assert_eq!(made.kind(), "bad_name", "{email:?}");
+    }
+    assert_eq!(std::fs::read_dir(path).expect("a directory").count(), 0);
+}
+
+#[test]
+fn the_default_name_is_good() {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let home = dir.path().join("home");
+    let events = run(&[
+        "init",
+        "--home",
+        home.to_str().expect("text"),
+        "--email",
+        "a@b.c",
+    ])
+    .ok();
+    assert!(
+        events[0]["name"]
+            .as_str()
+            .is_some_and(|name| !name.is_empty())
+    );
+}
+
+#[test]
+fn people_get_sentences() {
+    let alice = Home::new("alice@example.com");
+    let path = alice.path();
+    let said = |args: &[&str]| {
+        let out = binary()
+            .args(args)
+            .arg("--home")
+            .arg(&path)
+            .output()
+            .expect("it runs");
+        (
+            out.status.code(),
+            String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned(),
+        )
+    };
+    assert!(
+        said(&["whoami"])
+            .1
+            .contains("This is alice@example.com on laptop.")
+    );
+    assert!(said(&["contacts"]).1.contains("There is no contact yet."));
+    assert!(said(&["invitations"]).1.contains("No invitation is open."));
+    let (code, text) = said(&["forget", "bob@example.com"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        text,
+        "chumwire: no contact is bob@example.com; `chumwire contacts` lists them\n"
+    );
+    let listen = ["invite", "--listen", "127.0.0.1:0", "--expires", "1"];
+    let (code, text) = said(&listen);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("https://one.example/invites/") && text.contains('█'),
+        "{text}"
+    );
+    assert!(
+        text.contains("nobody has used the invitation in time"),
+        "{text}"
+    );
+}

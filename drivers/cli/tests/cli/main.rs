@@ -1,0 +1,10 @@
+//! The command as its users have it: real processes, real sockets on loopback.
+
+mod control;
+mod demo;
+mod homes;
+mod kills;
+mod outages;
+mod pairing;
+mod refusals;
+mod support;
