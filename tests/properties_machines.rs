@@ -90,7 +90,9 @@ fn feed(machine: &mut impl One, start: Now, inputs: &[Input]) -> Result<(), Test
         }
         if let Some(fault) = &fault {
             prop_assert_eq!(machine.deadline(), None, "after the end nothing is due");
-            prop_assert!(!fault.why.code().is_empty() && CloseReason::of(fault).text().len() <= 123);
+            prop_assert!(
+                !fault.why.code().is_empty() && CloseReason::of(fault).text().len() <= 123
+            );
             prop_assert!(!fault.to_string().is_empty());
         }
     }
@@ -143,13 +145,26 @@ fn fault_of<E>(output: Output<E>) -> Option<Fault> {
 fn initiator(now: Now) -> Initiator<Nacl> {
     let (bob, alice) = (made_up("bob"), made_up("alice"));
     let (own, target) = (bob.instance_key().used_as(), alice.instance_key().public());
-    Initiator::new(now, HandshakeConfig::default(), own, target, Random::new([1; 32]))
+    Initiator::new(
+        now,
+        HandshakeConfig::default(),
+        own,
+        target,
+        Random::new([1; 32]),
+    )
 }
 
 fn acceptor(now: Now, first: Step) -> Acceptor<Nacl> {
     let keys = vec![made_up("alice").instance_key().clone()];
     let random = Random::new([2; 32]);
-    Acceptor::new(now, HandshakeConfig::default(), keys, Vec::new(), random, first)
+    Acceptor::new(
+        now,
+        HandshakeConfig::default(),
+        keys,
+        Vec::new(),
+        random,
+        first,
+    )
 }
 
 // ---------------------------------------------------------------- establishment and pairing
@@ -184,7 +199,9 @@ impl One for WithStub<Pairing> {
             Input::Message(message) => {
                 self.machine.message(now, borrowed(message), &mut self.node);
             }
-            Input::Stored(good) => self.machine.stored(now, good.then_some(()).ok_or(NotStored)),
+            Input::Stored(good) => self
+                .machine
+                .stored(now, good.then_some(()).ok_or(NotStored)),
             _ => self.machine.tick(now),
         }
     }
@@ -200,20 +217,30 @@ impl One for WithStub<Pairing> {
 
 fn establishment(now: Now, dials: bool) -> WithStub<Establishment<Nacl>> {
     let own = Arc::new(made_up("alice"));
-    let (config, peer) = (EstablishConfig::default(), made_up("bob").instance_key().public());
+    let (config, peer) = (
+        EstablishConfig::default(),
+        made_up("bob").instance_key().public(),
+    );
     let (peer, random) = (peer.presented(), Random::new([3; 32]));
     let machine = if dials {
         Establishment::initiator(now, config, own, peer, random, Group::Chum)
     } else {
         Establishment::acceptor(now, config, own, peer, random)
     };
-    WithStub { machine, node: Stub::default() }
+    WithStub {
+        machine,
+        node: Stub::default(),
+    }
 }
 
 /// What bob says in an establishment, as far as it does not depend on what he is asked.
 fn good_texts(dials: bool) -> Vec<Wire> {
     let bob = made_up("bob");
-    let first = if dials { sync(true) } else { connection_group(&Group::Pairing, true) };
+    let first = if dials {
+        sync(true)
+    } else {
+        connection_group(&Group::Pairing, true)
+    };
     vec![
         text(&first),
         text(&person_id_object(bob.person())),
@@ -254,7 +281,9 @@ fn pairing(now: Now, dials: bool) -> WithStub<Pairing> {
 fn good_pairing() -> Vec<Wire> {
     let token = "T".repeat(64);
     vec![
-        text(&format!(r#"{{"command":"authentication_token","token":"{token}"}}"#)),
+        text(&format!(
+            r#"{{"command":"authentication_token","token":"{token}"}}"#
+        )),
         text(&identity(&PeerIdentity::of(&made_up("bob"), None))),
     ]
 }
@@ -297,12 +326,14 @@ fn any_group() -> impl Strategy<Value = Group> {
 
 /// Any moment, not only the beginning of time.
 fn any_now() -> impl Strategy<Value = Now> {
-    (0..1_000_000_000_u64, 0..2_000_000_000_000_u64)
-        .prop_map(|(mono, wall)| Now { mono: Micros(mono), wall: Millis(wall) })
+    (0..1_000_000_000_u64, 0..2_000_000_000_000_u64).prop_map(|(mono, wall)| Now {
+        mono: Micros(mono),
+        wall: Millis(wall),
+    })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(250))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn an_initiator_takes_anything(now in any_now(), ready in any::<bool>(), inputs in any_inputs()) {
@@ -361,7 +392,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     /// At every point of a good session, on either side.
     #[test]
@@ -409,7 +440,9 @@ fn the_world_of_these_tests_pairs() {
     while world.step() {
         seen.push(world.acceptor.session.step());
     }
-    assert!(seen.len() > 13 && seen.contains(&Step::ChallengeSent) && seen.contains(&Step::Identity));
+    assert!(
+        seen.len() > 13 && seen.contains(&Step::ChallengeSent) && seen.contains(&Step::Identity)
+    );
     assert!(world.initiator.contact.is_some() && world.acceptor.contact.is_some());
     assert_eq!((world.initiator.closes, world.acceptor.closes), (1, 0));
     let mut world = World::new(Now::default(), Group::Chum, 5);
@@ -490,7 +523,7 @@ fn node_input(node: &mut Node<Nacl>, now: Now, input: &NodeInput) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(250))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn a_node_takes_anything(

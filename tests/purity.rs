@@ -42,8 +42,14 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("thread_local!", "there is no global state"),
     ("static mut", "there is no global state"),
     ("OnceCell", "there is no global state"),
-    ("HashMap", "the order of its entries is not a function of the inputs"),
-    ("HashSet", "the order of its entries is not a function of the inputs"),
+    (
+        "HashMap",
+        "the order of its entries is not a function of the inputs",
+    ),
+    (
+        "HashSet",
+        "the order of its entries is not a function of the inputs",
+    ),
     ("getrandom", "all randomness comes from the seed"),
     ("rand::", "all randomness comes from the seed"),
     ("OsRng", "all randomness comes from the seed"),
@@ -119,8 +125,14 @@ fn manifest() -> BTreeMap<String, Vec<(String, String)>> {
 #[test]
 fn the_core_depends_on_nothing_but_the_allow_list() {
     let sections = manifest();
-    let names: Vec<&str> = sections["dependencies"].iter().map(|(name, _)| &**name).collect();
-    assert_eq!(names, DEPENDENCIES, "the dependencies of the core, in order of their names");
+    let names: Vec<&str> = sections["dependencies"]
+        .iter()
+        .map(|(name, _)| &**name)
+        .collect();
+    assert_eq!(
+        names, DEPENDENCIES,
+        "the dependencies of the core, in order of their names"
+    );
     for section in sections.keys() {
         let of_the_core = section.starts_with("dependencies.")
             || section.starts_with("build-dependencies")
@@ -134,9 +146,18 @@ fn no_dependency_brings_std_by_itself() {
     let sections = manifest();
     let workspace: BTreeMap<_, _> = sections["workspace.dependencies"].iter().cloned().collect();
     for (name, value) in &sections["dependencies"] {
-        let value = if value.contains("workspace = true") { &workspace[name] } else { value };
-        assert!(value.contains("default-features = false"), "{name} comes with default features");
-        let features = value.split_once("features = [").map_or("", |(_, list)| list);
+        let value = if value.contains("workspace = true") {
+            &workspace[name]
+        } else {
+            value
+        };
+        assert!(
+            value.contains("default-features = false"),
+            "{name} comes with default features"
+        );
+        let features = value
+            .split_once("features = [")
+            .map_or("", |(_, list)| list);
         assert!(!features.contains("\"std\""), "{name} comes with std");
     }
 }
@@ -157,7 +178,11 @@ fn the_sources_say_nothing_forbidden() {
     let mut found = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).expect("a source");
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| *line != FORBID_UNSAFE) {
+        for (number, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| *line != FORBID_UNSAFE)
+        {
             for (word, why) in FORBIDDEN {
                 if says(&code(line), word) {
                     found.push(format!("{}:{}: {word}: {why}", file.display(), number + 1));

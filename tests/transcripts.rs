@@ -32,7 +32,10 @@ with_both_suites!(
     a_direct_handshake_and_its_frames_are_the_recorded_ones,
 );
 
-const NOW: Now = Now { mono: Micros::secs(5), wall: Millis(1_700_000_000_000) };
+const NOW: Now = Now {
+    mono: Micros::secs(5),
+    wall: Millis(1_700_000_000_000),
+};
 
 // ---------------------------------------------------------------- pairings
 
@@ -71,7 +74,9 @@ fn borrowed((kind, bytes): &Wire) -> Message<'_> {
 }
 
 fn going<'a>(messages: &'a [Value], direction: &str) -> impl Iterator<Item = &'a Value> {
-    messages.iter().filter(move |message| message["dir"] == direction)
+    messages
+        .iter()
+        .filter(move |message| message["dir"] == direction)
 }
 
 /// A deployed peer, as far as a session of ours can be configured to be one.
@@ -117,7 +122,9 @@ fn replay<S: Suite>(
     let mut replayed = Replayed::default();
     drain(&mut session, node, &mut replayed);
     for message in going(messages, "in").filter_map(wire) {
-        session.message(NOW, borrowed(&message), node).expect("room");
+        session
+            .message(NOW, borrowed(&message), node)
+            .expect("room");
         drain(&mut session, node, &mut replayed);
     }
     let due: Vec<Wire> = going(messages, "out").filter_map(wire).collect();
@@ -134,7 +141,10 @@ fn initiator_of<S: Suite>(file: &str) {
     let identity = recorded::<S>(own);
     check_ids(&identity, &vectors["participants"]["B"]);
     let invitation = Invitation::read(&vectors["invitation"].to_string()).expect("an invitation");
-    assert_eq!(invitation.public_key(), PublicKey::new(array(&own_key(&vectors, "A"))));
+    assert_eq!(
+        invitation.public_key(),
+        PublicKey::new(array(&own_key(&vectors, "A")))
+    );
 
     let messages = list(&vectors["initiatorB"]["messages"]);
     let ephemeral = &vectors["keys"]["ephemeral"]["B"][0];
@@ -152,13 +162,21 @@ fn initiator_of<S: Suite>(file: &str) {
     let session = Session::<S>::initiator(NOW, config, identity, random, opening);
     let (session, replayed) = replay(session, &mut Stub::default(), messages);
 
-    assert!(replayed.paired && replayed.closed, "it is the initiator that closes");
-    let close = going(messages, "out").find_map(|m| m.get("close")).expect("a close");
+    assert!(
+        replayed.paired && replayed.closed,
+        "it is the initiator that closes"
+    );
+    let close = going(messages, "out")
+        .find_map(|m| m.get("close"))
+        .expect("a close");
     assert_eq!(CloseReason::Good.text(), text(&close["reason"]));
     assert_eq!(session.step(), Step::Closing);
     let contact = replayed.contact.expect("a contact");
     check_contact(&contact, other, &vectors["ownIdentityMessages"]["A"]);
-    assert!(contact.instances[0].key_proven, "an acceptor proves its instance key");
+    assert!(
+        contact.instances[0].key_proven,
+        "an acceptor proves its instance key"
+    );
 }
 
 fn acceptor_of<S: Suite>(file: &str) {
@@ -170,7 +188,9 @@ fn acceptor_of<S: Suite>(file: &str) {
     // Behind a relay, the session begins after the handover.
     let all = list(&vectors["acceptorA"]["messages"]);
     let handover = all.iter().position(|message| {
-        message["wire"]["text"].as_str().is_some_and(|text| text.contains("connection_handover"))
+        message["wire"]["text"]
+            .as_str()
+            .is_some_and(|text| text.contains("connection_handover"))
     });
     let (messages, first) = match handover {
         Some(at) => (&all[at + 1..], Step::Handover),
@@ -184,7 +204,10 @@ fn acceptor_of<S: Suite>(file: &str) {
     let mut node = Stub::accepting(text(&vectors["invitation"]["token"]));
     let (mut session, mut replayed) = replay(session, &mut node, messages);
 
-    assert!(replayed.paired, "the acceptor counts success when the identity is in");
+    assert!(
+        replayed.paired,
+        "the acceptor counts success when the identity is in"
+    );
     assert!(!replayed.closed, "it is the initiator that closes");
     assert_eq!(session.step(), Step::Closing);
     assert!(node.tokens.is_empty(), "the token is presented once");
@@ -192,11 +215,22 @@ fn acceptor_of<S: Suite>(file: &str) {
     let contact = replayed.contact.take().expect("a contact");
     assert_eq!(node.presenters, [contact.person_id]);
     check_contact(&contact, other, &vectors["ownIdentityMessages"]["B"]);
-    assert!(!contact.instances[0].key_proven, "the initiator proved its person key alone");
+    assert!(
+        !contact.instances[0].key_proven,
+        "the initiator proved its person key alone"
+    );
 
-    let close = going(messages, "in").find_map(|m| m.get("close")).expect("a close");
+    let close = going(messages, "in")
+        .find_map(|m| m.get("close"))
+        .expect("a close");
     let reason = text(&close["reason"]).to_owned();
-    session.closed(Closed::ByPeer { code: size(&close["code"]) as u16, reason }, &mut node);
+    session.closed(
+        Closed::ByPeer {
+            code: size(&close["code"]) as u16,
+            reason,
+        },
+        &mut node,
+    );
     drain(&mut session, &mut node, &mut replayed);
     assert!(replayed.closed, "a close after success is the good end");
 }
@@ -206,9 +240,18 @@ fn own_key(vectors: &Value, who: &str) -> Value {
 }
 
 fn check_ids(identity: &Identity, recorded: &Value) {
-    assert_eq!(identity.person_id().to_string(), text(&recorded["personId"]));
-    assert_eq!(identity.instance_id().to_string(), text(&recorded["instanceId"]));
-    assert_eq!(identity.person_keys().hash().to_string(), text(&recorded["personKeysHash"]));
+    assert_eq!(
+        identity.person_id().to_string(),
+        text(&recorded["personId"])
+    );
+    assert_eq!(
+        identity.instance_id().to_string(),
+        text(&recorded["instanceId"])
+    );
+    assert_eq!(
+        identity.person_keys().hash().to_string(),
+        text(&recorded["personKeysHash"])
+    );
 }
 
 /// The contact says what the other side is recorded to be.
@@ -217,12 +260,23 @@ fn check_contact(contact: &Contact, recorded: &Value, said: &Value) {
     assert_eq!(contact.person_id.to_string(), text(&recorded["personId"]));
     assert_eq!(contact.email, text(&said["personEmail"]));
     assert_eq!(contact.person_key.hex(), text(&person["publicKey"]));
-    assert_eq!(contact.person_sign_key.0, array::<32>(&person["publicSignKey"]));
-    let [device] = &contact.instances[..] else { panic!("one device") };
-    assert_eq!(device.instance_id.to_string(), text(&recorded["instanceId"]));
+    assert_eq!(
+        contact.person_sign_key.0,
+        array::<32>(&person["publicSignKey"])
+    );
+    let [device] = &contact.instances[..] else {
+        panic!("one device")
+    };
+    assert_eq!(
+        device.instance_id.to_string(),
+        text(&recorded["instanceId"])
+    );
     assert_eq!(device.name, text(&said["instanceName"]));
     assert_eq!(device.instance_key.hex(), text(&instance["publicKey"]));
-    assert_eq!(device.instance_sign_key.0, array::<32>(&instance["publicSignKey"]));
+    assert_eq!(
+        device.instance_sign_key.0,
+        array::<32>(&instance["publicSignKey"])
+    );
     assert_eq!(device.url.as_deref(), recorded["endpointUrl"].as_str());
     assert_eq!(device.paired_at, NOW.wall);
 }
@@ -236,19 +290,25 @@ fn side(vectors: &Value, role: Role) -> Random {
         .iter()
         .find(|key| key["of"] == role.name())
         .expect("its ephemeral key");
-    let sent = messages.iter().filter(|message| message["from"] == role.name());
-    let draws = sent.flat_map(|message| match (message.get("enc"), message.get("embedded")) {
-        (Some(frame), _) => draws::of_padding(&frame["padded"]),
-        (None, Some(_)) => {
-            draws::of_key_message(ephemeral, &bytes(&message["wire"]["hex"])).into()
-        }
-        (None, None) => Vec::new(),
-    });
+    let sent = messages
+        .iter()
+        .filter(|message| message["from"] == role.name());
+    let draws = sent.flat_map(
+        |message| match (message.get("enc"), message.get("embedded")) {
+            (Some(frame), _) => draws::of_padding(&frame["padded"]),
+            (None, Some(_)) => {
+                draws::of_key_message(ephemeral, &bytes(&message["wire"]["hex"])).into()
+            }
+            (None, None) => Vec::new(),
+        },
+    );
     Random::scripted([0; 32], draws)
 }
 
 fn sent<E: PartialEq + std::fmt::Debug>(output: Option<Output<E>>, bytes: &[u8]) -> Wire {
-    let Some(Output::Send(kind)) = output else { panic!("{output:?}") };
+    let Some(Output::Send(kind)) = output else {
+        panic!("{output:?}")
+    };
     (kind, bytes.to_vec())
 }
 
@@ -294,12 +354,26 @@ fn a_direct_handshake_and_its_frames_are_the_recorded_ones<S: Suite>() {
     let mut by_acceptor = frames(Role::Acceptor);
     for message in list(&vectors["applicationMessages"]) {
         if message["from"] == "initiator" {
-            passes(&message["sent"], &mut initiator, &mut acceptor, &mut by_initiator);
+            passes(
+                &message["sent"],
+                &mut initiator,
+                &mut acceptor,
+                &mut by_initiator,
+            );
         } else {
-            passes(&message["sent"], &mut acceptor, &mut initiator, &mut by_acceptor);
+            passes(
+                &message["sent"],
+                &mut acceptor,
+                &mut initiator,
+                &mut by_acceptor,
+            );
         }
     }
-    assert_eq!((by_initiator.count(), by_acceptor.count()), (0, 0), "every frame was compared");
+    assert_eq!(
+        (by_initiator.count(), by_acceptor.count()),
+        (0, 0),
+        "every frame was compared"
+    );
 }
 
 /// One message of the application passes, in the recorded frames.
@@ -322,7 +396,10 @@ fn passes<'a, S: Suite>(
     from.send(NOW, borrowed(&content)).expect("room");
     let mut frame = Vec::new();
     while from.has_frames() {
-        assert_eq!(from.poll::<()>(&mut frame), Some(Output::Send(Kind::Binary)));
+        assert_eq!(
+            from.poll::<()>(&mut frame),
+            Some(Output::Send(Kind::Binary))
+        );
         let due = &recorded.next().expect("a recorded frame")["wire"]["hex"];
         match due {
             // The padding of the long ones is recorded in part: length and the first of their ciphertext.
@@ -335,7 +412,10 @@ fn passes<'a, S: Suite>(
         assert_eq!(to.received(), None);
         to.message(NOW, Message::Binary(&frame)).expect("room");
     }
-    assert!(to.received() == Some(borrowed(&content)), "it arrives as it was sent");
+    assert!(
+        to.received() == Some(borrowed(&content)),
+        "it arrives as it was sent"
+    );
 }
 
 #[test]

@@ -32,7 +32,10 @@ fn padding_is_the_recorded_one() {
     for case in list(&load("padding")["cases"]) {
         let value = by_rule(size(&case["valueLength"]), size(&case["valueSeed"]));
         let r = size(&case["paddingByte"]) as u8;
-        let draws = [(Purpose::PadLength, vec![r]), (Purpose::PadBytes, bytes(&case["randomBytes"]))];
+        let draws = [
+            (Purpose::PadLength, vec![r]),
+            (Purpose::PadBytes, bytes(&case["randomBytes"])),
+        ];
         let mut padded = Vec::new();
         let is_text = case["flags"] == 1;
         pad(is_text, &mut Random::scripted([0; 32], draws), &mut padded);
@@ -81,7 +84,11 @@ fn malformed_padding_is_refused() {
             }
             (Some(deployed), Ok((is_text, start))) => {
                 assert_eq!(padded[start..], bytes(&deployed["value"]), "{name}");
-                assert_eq!(is_text, size(&deployed["flags"]) & 1 == 1, "{name}: reserved flags");
+                assert_eq!(
+                    is_text,
+                    size(&deployed["flags"]) & 1 == 1,
+                    "{name}: reserved flags"
+                );
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -102,7 +109,10 @@ fn a_padding_is_always_longer_than_the_message_by_one_at_least() {
 }
 
 fn utf16(recorded: &Value) -> Vec<u16> {
-    bytes(recorded).chunks_exact(2).map(|two| u16::from_le_bytes([two[0], two[1]])).collect()
+    bytes(recorded)
+        .chunks_exact(2)
+        .map(|two| u16::from_le_bytes([two[0], two[1]]))
+        .collect()
 }
 
 #[test]
@@ -128,7 +138,9 @@ fn a_text_that_is_not_utf8_ends_the_channel<S: Suite<Pair: RawKey>>() {
         let mut frame = Vec::new();
         sealer.seal(true, &sent, 0, &mut frame).expect("a counter");
         let mut receiver = end::<S>(Role::Acceptor);
-        receiver.message(NOW, Message::Binary(&frame)).expect("room");
+        receiver
+            .message(NOW, Message::Binary(&frame))
+            .expect("room");
         match std::str::from_utf8(&sent) {
             Ok(due) => {
                 assert_eq!(receiver.received(), Some(Message::Text(due)), "{name}");
@@ -146,7 +158,10 @@ fn a_text_that_is_not_utf8_ends_the_channel<S: Suite<Pair: RawKey>>() {
 
 // ---------------------------------------------------------------- two ends of a channel
 
-const NOW: Now = Now { mono: Micros::ZERO, wall: Millis(0) };
+const NOW: Now = Now {
+    mono: Micros::ZERO,
+    wall: Millis(0),
+};
 
 fn key<S: Suite<Pair: RawKey>>() -> S::Pair {
     S::Pair::from_raw(Secret::take(&mut [7; 32]))
@@ -154,14 +169,23 @@ fn key<S: Suite<Pair: RawKey>>() -> S::Pair {
 
 fn end<S: Suite<Pair: RawKey>>(role: Role) -> Channel<S> {
     let random = Random::new([role.first_counter() as u8; 32]);
-    Channel::from_session_key(NOW, Secret::take(&mut [7; 32]), role, random, Default::default())
+    Channel::from_session_key(
+        NOW,
+        Secret::take(&mut [7; 32]),
+        role,
+        random,
+        Default::default(),
+    )
 }
 
 fn frames<S: Suite>(channel: &mut Channel<S>) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let mut bytes = Vec::new();
     while channel.has_frames() {
-        assert_eq!(channel.poll::<()>(&mut bytes), Some(Output::Send(Kind::Binary)));
+        assert_eq!(
+            channel.poll::<()>(&mut bytes),
+            Some(Output::Send(Kind::Binary))
+        );
         frames.push(std::mem::take(&mut bytes));
     }
     frames
@@ -199,14 +223,20 @@ fn is_sent(recorded: &Value, is_text: bool, content: &[u8]) -> bool {
 /// The deployed peer cuts the last character of any text that starts with a keyword; ours wants an `x` there, or
 /// reports `BadEscape` (spec 04).
 fn ours(deployed: &str, message: &str) -> Result<String, BadEscape> {
-    if deployed == message || message.ends_with('x') { Ok(deployed.to_owned()) } else { Err(BadEscape) }
+    if deployed == message || message.ends_with('x') {
+        Ok(deployed.to_owned())
+    } else {
+        Err(BadEscape)
+    }
 }
 
 #[test]
 fn escaping_is_the_recorded_one() {
     let vectors = load("escape");
-    let recorded: Vec<&str> =
-        list(&vectors["fragmentationKeywordsInOrder"]).iter().map(text).collect();
+    let recorded: Vec<&str> = list(&vectors["fragmentationKeywordsInOrder"])
+        .iter()
+        .map(text)
+        .collect();
     assert_eq!(recorded, FRAGMENTATION);
     assert_eq!(text(&vectors["keepaliveKeyword"]), KEEPALIVE);
     for case in list(&vectors["cases"]) {
@@ -214,7 +244,10 @@ fn escaping_is_the_recorded_one() {
         assert_eq!(escape(message, &[KEEPALIVE]), text(&case["keepaliveOut"]));
         let fragmentation = escape(message, &FRAGMENTATION);
         assert_eq!(fragmentation, text(&case["fragmentationOut"]));
-        assert_eq!(escape(&fragmentation, &[KEEPALIVE]), text(&case["wholeStackOut"]));
+        assert_eq!(
+            escape(&fragmentation, &[KEEPALIVE]),
+            text(&case["wholeStackOut"])
+        );
         assert_eq!(unescape(&fragmentation, &FRAGMENTATION), Ok(message));
         for (words, deployed) in [
             (&[KEEPALIVE][..], &case["keepaliveUnescape"]),
@@ -228,7 +261,10 @@ fn escaping_is_the_recorded_one() {
             }
         }
         // `null`: it was taken as a sign of life.
-        assert_eq!(case["keepaliveIn"]["returns"].is_null(), message == KEEPALIVE);
+        assert_eq!(
+            case["keepaliveIn"]["returns"].is_null(),
+            message == KEEPALIVE
+        );
     }
 }
 
@@ -239,7 +275,11 @@ fn several_keywords_are_escaped_as_recorded() {
         let message = text(&case["message"]);
         let escaped = escape(message, &words);
         assert_eq!(escaped, text(&case["escaped"]), "{words:?} {message}");
-        assert_eq!(unescape(&escaped, &words), Ok(message), "{words:?} {message}");
+        assert_eq!(
+            unescape(&escaped, &words),
+            Ok(message),
+            "{words:?} {message}"
+        );
         let got = unescape(message, &words);
         match case["unescapeOfMessageItself"].get("returns") {
             // Only marks are ever cut by ours.
@@ -264,11 +304,16 @@ fn short_texts_are_escaped_on_the_way<S: Suite<Pair: RawKey>>() {
         let message = text(&case["message"]);
         from.send(NOW, Message::Text(message)).expect("room");
         let sent = frames(&mut from);
-        let [frame] = &sent[..] else { panic!("a short text is one frame") };
+        let [frame] = &sent[..] else {
+            panic!("a short text is one frame")
+        };
         let mut plain = Vec::new();
         let opened = opener.open(frame, &mut plain).expect("a good frame");
         assert!(opened.text);
-        assert_eq!(&plain[opened.start..], text(&case["wholeStackOut"]).as_bytes());
+        assert_eq!(
+            &plain[opened.start..],
+            text(&case["wholeStackOut"]).as_bytes()
+        );
         to.message(NOW, Message::Binary(frame)).expect("room");
         assert_eq!(to.received(), Some(Message::Text(message)));
     }
@@ -302,7 +347,9 @@ fn content(input: &Value) -> Content {
     }
     let units = size(&input["utf16Length"]);
     let text = match text(&input["content"]) {
-        "ascii" => (0..units).map(|i| char::from(b'a' + (i % 26) as u8)).collect(),
+        "ascii" => (0..units)
+            .map(|i| char::from(b'a' + (i % 26) as u8))
+            .collect(),
         "two-byte" => "ä".repeat(units),
         "three-byte" => "€".repeat(units),
         "four-byte" => "a".repeat(units % 2) + &"😀".repeat(units / 2),
@@ -312,7 +359,11 @@ fn content(input: &Value) -> Content {
     };
     assert_eq!(text.encode_utf16().count(), units);
     if let Some(hash) = input.get("sha256OfUtf8") {
-        assert_eq!(hash, &sha256(text.as_bytes()), "the rule makes the recorded text");
+        assert_eq!(
+            hash,
+            &sha256(text.as_bytes()),
+            "the rule makes the recorded text"
+        );
     }
     Content::Text(text)
 }
@@ -329,7 +380,10 @@ fn long_messages_travel_in_the_recorded_pieces<S: Suite<Pair: RawKey>>() {
         let sent = frames(&mut from);
         let recorded = list(&case["sent"]);
         assert_eq!(sent.len(), recorded.len(), "{}", case["input"]);
-        assert_eq!(is_fragmented(message.kind(), message.bytes()), recorded.len() > 1);
+        assert_eq!(
+            is_fragmented(message.kind(), message.bytes()),
+            recorded.len() > 1
+        );
         let mut opener = Opener::new(key::<S>(), Role::Initiator);
         for (frame, due) in sent.iter().zip(recorded) {
             assert!(frame.len() <= limits::FRAME);
@@ -354,7 +408,9 @@ fn fragments_that_do_not_fit_are_refused_by_name() {
             other => panic!("no entry for {other}"),
         };
         let mut assembler = Assembler::new(limits::ASSEMBLED);
-        let (last, before) = list(&case["incoming"]).split_last().expect("something comes");
+        let (last, before) = list(&case["incoming"])
+            .split_last()
+            .expect("something comes");
         for word in before {
             assert_eq!(assembler.text(text(word)), Ok(Assembled::Nothing), "{name}");
         }
@@ -412,9 +468,15 @@ fn odd_fragments_are_taken_as_recorded_but_not_bad_utf8() {
 fn the_empty_blobs_of_the_recorded_version_arrive_empty() {
     for sent in list(&load("fragmentation")["vendorBug"]["sent"]) {
         let mut assembler = Assembler::new(limits::ASSEMBLED);
-        let words: Vec<&str> = list(sent).iter().map(|piece| text(&piece["text"])).collect();
+        let words: Vec<&str> = list(sent)
+            .iter()
+            .map(|piece| text(&piece["text"]))
+            .collect();
         assert_eq!(assembler.text(words[0]), Ok(Assembled::Nothing));
-        assert_eq!(assembler.text(words[1]), Ok(Assembled::LongBinary(Vec::new())));
+        assert_eq!(
+            assembler.text(words[1]),
+            Ok(Assembled::LongBinary(Vec::new()))
+        );
     }
 }
 
@@ -431,14 +493,18 @@ fn keepalives_are_the_recorded_ones_and_silence_ends_it<S: Suite<Pair: RawKey>>(
     let messages = list(&vectors["messages"]);
     let side = |role: Role| {
         let sent = messages.iter().filter(move |m| m["from"] == role.name());
-        let draws = sent.filter_map(|m| m.get("enc")).flat_map(|f| draws::of_padding(&f["padded"]));
+        let draws = sent
+            .filter_map(|m| m.get("enc"))
+            .flat_map(|f| draws::of_padding(&f["padded"]));
         let key = support::vectors::array(&vectors["keys"]["sessionSharedKey"]);
         let random = Random::scripted([0; 32], draws);
         let config = ChannelConfig::default();
         Channel::<S>::from_session_key(NOW, Secret::take(&mut { key }), role, random, config)
     };
     let (mut initiator, mut acceptor) = (side(Role::Initiator), side(Role::Acceptor));
-    let start = messages[3]["t"].as_f64().expect("the time of the last key message");
+    let start = messages[3]["t"]
+        .as_f64()
+        .expect("the time of the last key message");
     let wire = |n: usize| bytes(&messages[n]["wire"]["hex"]);
 
     // Both are silent for 20 s; each gives a sign of life of its own.
@@ -446,16 +512,30 @@ fn keepalives_are_the_recorded_ones_and_silence_ends_it<S: Suite<Pair: RawKey>>(
     now.mono = Micros::secs(20);
     for (channel, n) in [(&mut acceptor, 4), (&mut initiator, 5)] {
         let deadline = channel.deadline().expect("a deadline");
-        assert_eq!((deadline.at, deadline.why), (now.mono, Alarm::KeepaliveSend));
+        assert_eq!(
+            (deadline.at, deadline.why),
+            (now.mono, Alarm::KeepaliveSend)
+        );
         is_due(&messages[n]["t"], deadline.at, start);
-        channel.tick(Now { mono: Micros(now.mono.0 - 1), ..now });
+        channel.tick(Now {
+            mono: Micros(now.mono.0 - 1),
+            ..now
+        });
         assert!(!channel.has_frames(), "not a moment earlier");
         channel.tick(now);
         assert_eq!(frames(channel), [wire(n)]);
     }
-    acceptor.message(now, Message::Binary(&wire(5))).expect("room");
-    initiator.message(now, Message::Binary(&wire(4))).expect("room");
-    assert_eq!((acceptor.received(), initiator.received()), (None, None), "they are swallowed");
+    acceptor
+        .message(now, Message::Binary(&wire(5)))
+        .expect("room");
+    initiator
+        .message(now, Message::Binary(&wire(4)))
+        .expect("room");
+    assert_eq!(
+        (acceptor.received(), initiator.received()),
+        (None, None),
+        "they are swallowed"
+    );
 
     // The initiator falls silent. The acceptor sends once more, and gives up 25 s after it heard something last.
     now.mono = Micros::secs(40);
@@ -463,11 +543,22 @@ fn keepalives_are_the_recorded_ones_and_silence_ends_it<S: Suite<Pair: RawKey>>(
     assert_eq!(frames(&mut acceptor), [wire(6)]);
     is_due(&messages[6]["t"], now.mono, start);
     let deadline = acceptor.deadline().expect("a deadline");
-    assert_eq!((deadline.at, deadline.why), (Micros::secs(45), Alarm::KeepaliveGiveUp));
+    assert_eq!(
+        (deadline.at, deadline.why),
+        (Micros::secs(45), Alarm::KeepaliveGiveUp)
+    );
     is_due(&messages[7]["t"], deadline.at, start);
-    acceptor.tick(Now { mono: deadline.at, ..now });
-    let fault = end_of(&mut acceptor).expect("it has ended").at(Step::Connected);
+    acceptor.tick(Now {
+        mono: deadline.at,
+        ..now
+    });
+    let fault = end_of(&mut acceptor)
+        .expect("it has ended")
+        .at(Step::Connected);
     assert_eq!(fault.why, Why::Silent);
-    assert_eq!(CloseReason::of(&fault).text(), text(&messages[7]["close"]["reason"]));
+    assert_eq!(
+        CloseReason::of(&fault).text(),
+        text(&messages[7]["close"]["reason"])
+    );
     assert_eq!(acceptor.deadline(), None);
 }

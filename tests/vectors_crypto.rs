@@ -36,7 +36,13 @@ fn keys<S: Suite>(vectors: &Value) -> Keys<S> {
         (key_pair::<S, _>(&keys["A"]), key_pair::<S, _>(&keys["B"]));
     let a_to_b = a.before::<S, _>(&b.public()).expect("a good key");
     let b_to_a = b.before::<S, _>(&a.public()).expect("a good key");
-    Keys { a, b, a_to_b, b_to_a, wrong: key_pair::<S, _>(&keys["wrong"]) }
+    Keys {
+        a,
+        b,
+        a_to_b,
+        b_to_a,
+        wrong: key_pair::<S, _>(&keys["wrong"]),
+    }
 }
 
 /// Opens a box of any length that carries its nonce.
@@ -59,7 +65,11 @@ fn boxes_are_the_recorded_ones_and_open_on_both_sides<S: Suite>() {
         keys.a_to_b.seal(&nonce, &data, &mut sealed[24..]);
         assert_eq!(hex::encode(&sealed), text(&case["output"]), "{name}");
         assert_eq!(sealed.len(), size(&case["outputLength"]), "{name}");
-        assert_eq!(open_any(&keys.b_to_a, &sealed), Some(bytes(&case["decryptedByB"])), "{name}");
+        assert_eq!(
+            open_any(&keys.b_to_a, &sealed),
+            Some(bytes(&case["decryptedByB"])),
+            "{name}"
+        );
         let by_itself = bytes(&case["decryptedByAItself"]);
         assert_eq!(open_any(&keys.a_to_b, &sealed), Some(by_itself), "{name}");
         assert!(keys.b_to_a.verify(&nonce, &sealed[24..]), "{name}");
@@ -126,7 +136,10 @@ fn damaged_boxes_do_not_open<S: Suite>() {
         let due = if sealed.len() == 72 {
             OpenError::Forged
         } else {
-            OpenError::Length { expected: 72, got: sealed.len() }
+            OpenError::Length {
+                expected: 72,
+                got: sealed.len(),
+            }
         };
         assert_eq!(fault, Some(due), "{name}");
         if let Some((nonce, body)) = sealed.split_first_chunk() {
@@ -141,7 +154,12 @@ fn keys_of_small_order_are_refused<S: Suite>() {
     let secret = Secret::take(&mut array(&vectors["keys"]["A"]["secret"]));
     for case in list(&vectors["lowOrderPublicKeys"]) {
         let key = array(&case["publicKey"]);
-        assert_eq!(S::before(&key, &secret).err(), Some(SmallOrder), "{}", text(&case["name"]));
+        assert_eq!(
+            S::before(&key, &secret).err(),
+            Some(SmallOrder),
+            "{}",
+            text(&case["name"])
+        );
     }
 }
 

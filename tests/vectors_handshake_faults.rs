@@ -52,9 +52,9 @@ fn of_initiators(case: &str) -> Outcome {
         "key message is text" => Ends("key", "wrong_kind"),
         "key message does not decrypt" => Ends("key", "bad_key_message"),
         // The deployed peer notices a wrong length only after it has sent its own key.
-        "key message too short" | "key message carries 31 bytes" | "key message carries 33 bytes" => {
-            Ends("key", "frame_before_key")
-        }
+        "key message too short"
+        | "key message carries 31 bytes"
+        | "key message carries 33 bytes" => Ends("key", "frame_before_key"),
         // The deployed peer goes on with a key that everybody knows.
         "key message carries an all-zero key" => Ends("key", "small_order_key"),
         // The deployed peer queues it unopened and hangs.
@@ -122,7 +122,9 @@ impl Sent {
 /// What a channel makes of messages.
 fn through<S: Suite>(mut channel: Channel<S>, messages: &[Sent]) -> Outcome {
     for message in messages {
-        channel.message(Now::default(), message.message()).expect("room");
+        channel
+            .message(Now::default(), message.message())
+            .expect("room");
     }
     let mut delivered = 0;
     while channel.received().is_some() {
@@ -140,7 +142,10 @@ fn faulty_initiators_end_by_name<S: Suite<Pair: RawKey>>() {
     let peer: KeyPair<Static> = key_pair::<S, _>(&vectors["keys"]["initiator"]);
     for case in list(&vectors["realAcceptor"]) {
         let name = text(&case["name"]);
-        let sent: Vec<Sent> = list(&case["sentByInitiator"]).iter().map(Sent::of).collect();
+        let sent: Vec<Sent> = list(&case["sentByInitiator"])
+            .iter()
+            .map(Sent::of)
+            .collect();
         let recorded = list(&case["receivedFromAcceptor"]);
         let mut acceptor = Acceptor::<S>::new(
             Now::default(),
@@ -152,7 +157,11 @@ fn faulty_initiators_end_by_name<S: Suite<Pair: RawKey>>() {
         );
         // What is glued to the key message goes to the same machine. Other frames were sealed for the key of the
         // recorded session, which a channel is made from.
-        let to_acceptor = if name.starts_with("GLUED") { sent.len() } else { 2.min(sent.len()) };
+        let to_acceptor = if name.starts_with("GLUED") {
+            sent.len()
+        } else {
+            2.min(sent.len())
+        };
         for message in &sent[..to_acceptor] {
             acceptor.message(Now::default(), message.message());
         }
@@ -172,7 +181,12 @@ fn faulty_initiators_end_by_name<S: Suite<Pair: RawKey>>() {
                 _ => {}
             }
         }
-        if let Some(Handshaken { channel, peer: presented, .. }) = acceptor.finish() {
+        if let Some(Handshaken {
+            channel,
+            peer: presented,
+            ..
+        }) = acceptor.finish()
+        {
             assert_eq!(presented, peer.public(), "{name}");
             outcome = if to_acceptor < sent.len() {
                 let channel = recorded_session::<S>(&vectors, &own, &peer, recorded);
@@ -220,7 +234,10 @@ fn an_unknown_target_is_refused_after_the_key_message() {
         Random::new([3; 32]),
         Step::Request,
     );
-    acceptor.message(Now::default(), Sent::of(&case["sentByInitiator"][0]).message());
+    acceptor.message(
+        Now::default(),
+        Sent::of(&case["sentByInitiator"][0]).message(),
+    );
     acceptor.message(Now::default(), Message::Binary(&[0; 72]));
     let mut faults = Vec::new();
     while let Some(output) = acceptor.poll(&mut Vec::new()) {
@@ -238,8 +255,7 @@ fn faulty_acceptors_end_by_name<S: Suite>() {
     let acceptor: KeyPair<Instance> = key_pair::<S, _>(&vectors["keys"]["acceptor"]);
     let static_key = acceptor.before::<S, _>(&own.public()).expect("a good key");
     let mut random = Random::new([5; 32]);
-    let ephemeral: KeyPair<Ephemeral> =
-        KeyPair::generate::<S>(&mut random, Purpose::EphemeralKey);
+    let ephemeral: KeyPair<Ephemeral> = KeyPair::generate::<S>(&mut random, Purpose::EphemeralKey);
     let public: PublicKey<Ephemeral> = ephemeral.public();
     let sealed: [u8; 72] = crypto::seal(&static_key, &mut random, public.bytes());
     for case in list(&vectors["realInitiator"]) {
@@ -251,7 +267,11 @@ fn faulty_acceptors_end_by_name<S: Suite>() {
         let mut buffer = Vec::new();
         initiator.poll(&mut buffer);
         let request = String::from_utf8(buffer.clone()).expect("a text");
-        assert_eq!(request, text(&case["receivedFromInitiator"][0]["text"]), "{name}");
+        assert_eq!(
+            request,
+            text(&case["receivedFromInitiator"][0]["text"]),
+            "{name}"
+        );
 
         let ready = match name {
             "other command instead of communication_ready" => request,

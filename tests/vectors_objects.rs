@@ -45,24 +45,45 @@ fn person(case: &Value) {
         assert!(case.get("idHash").is_none(), "{name}: no email, no id");
         return;
     };
-    let person = Person { email: email.into() };
+    let person = Person {
+        email: email.into(),
+    };
     assert_eq!(person.id_microdata(), text(&case["idMicrodata"]), "{name}");
     assert_eq!(person.id().to_string(), text(&case["idHash"]), "{name}");
-    assert_eq!(PersonId::parse(text(&case["idHash"])), Some(person.id()), "{name}");
+    assert_eq!(
+        PersonId::parse(text(&case["idHash"])),
+        Some(person.id()),
+        "{name}"
+    );
     if let Some(microdata) = case.get("microdata") {
         let hash = ObjectHash::of(text(microdata));
         assert_eq!(hash.to_string(), text(&case["hash"]), "{name}");
-        assert_ne!(hash.0, person.id().0, "{name}: an object is not its id object");
+        assert_ne!(
+            hash.0,
+            person.id().0,
+            "{name}: an object is not its id object"
+        );
     }
 }
 
 fn instance(case: &Value) {
     let (name, object) = (text(&case["name"]), &case["object"]);
     let owner = PersonId(array(&object["owner"]));
-    let instance = Instance { name: text(&object["name"]).into(), owner };
-    assert_eq!(instance.id_microdata(), text(&case["idMicrodata"]), "{name}");
+    let instance = Instance {
+        name: text(&object["name"]).into(),
+        owner,
+    };
+    assert_eq!(
+        instance.id_microdata(),
+        text(&case["idMicrodata"]),
+        "{name}"
+    );
     assert_eq!(instance.id().to_string(), text(&case["idHash"]), "{name}");
-    assert_eq!(InstanceId::parse(text(&case["idHash"])), Some(instance.id()), "{name}");
+    assert_eq!(
+        InstanceId::parse(text(&case["idHash"])),
+        Some(instance.id()),
+        "{name}"
+    );
 }
 
 fn keys(case: &Value) {
@@ -79,15 +100,22 @@ fn keys(case: &Value) {
 /// The worked examples of spec 12, and its escaping.
 #[test]
 fn the_examples_of_the_specification_hold() {
-    let alice = Person { email: "alice@example.com".into() };
+    let alice = Person {
+        email: "alice@example.com".into(),
+    };
     assert_eq!(alice.id_microdata().len(), 119);
     let id = "0f69db43a925bc5509c37143ffe18e9c11895ad6ec7c50386bcd4c87100b7152";
     assert_eq!(alice.id().to_string(), id);
-    let laptop = Instance { name: "alice-laptop".into(), owner: alice.id() };
+    let laptop = Instance {
+        name: "alice-laptop".into(),
+        owner: alice.id(),
+    };
     assert_eq!(laptop.id_microdata().len(), 218);
     let id = "53480c069225f99825498ca3a76c3701ba5d1cb4318f4035ca3775d7e203c1ec";
     assert_eq!(laptop.id().to_string(), id);
-    let odd = Person { email: "a&b<c>\"d'@é.com".into() };
+    let odd = Person {
+        email: "a&b<c>\"d'@é.com".into(),
+    };
     assert_eq!(odd.id_microdata().len(), 128);
     let id = "aa59f712472d05ad6ed817b8d6c6f1d2f52be8b295383417e86240b764fb6660";
     assert_eq!(odd.id().to_string(), id);

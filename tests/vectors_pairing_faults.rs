@@ -44,9 +44,8 @@ fn of(case: &str) -> Outcome {
         | "connectionGroupName is a number" => Ends("group", "wrong_message"),
         "first message is binary" => Ends("group", "wrong_kind"),
         // The deployed peer refuses these only when everybody has proven who he is; it leaves the debug one open.
-        "unknown group name, whole preamble" | "group debug from an unknown peer, whole preamble" => {
-            Ends("group", "group_not_served")
-        }
+        "unknown group name, whole preamble"
+        | "group debug from an unknown peer, whole preamble" => Ends("group", "group_not_served"),
         "group chum from an unknown peer, whole preamble" => Ends("group", "not_paired"),
         "pairing: unknown token" | "pairing: the same token again" => {
             Ends("token", "invitation_refused")
@@ -99,11 +98,19 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let now = Now { mono: Micros::secs(1), wall: Millis(1_700_000_000_000) };
+        let now = Now {
+            mono: Micros::secs(1),
+            wall: Millis(1_700_000_000_000),
+        };
         let mut config = NodeConfig::new(named("a@example.org", "instA"));
         config.serve = [Group::Chum].into();
         let node = Node::<Nacl>::new(config, [9; 32], now).expect("a good configuration");
-        Self { bench: Bench::of(node), now, tokens: BTreeMap::new(), connections: 0 }
+        Self {
+            bench: Bench::of(node),
+            now,
+            tokens: BTreeMap::new(),
+            connections: 0,
+        }
     }
 
     fn connect(&mut self, peer: &Identity, source: &Value) -> Tester {
@@ -116,7 +123,9 @@ impl Stage {
     }
 
     fn leave(&mut self, tester: &Tester) {
-        self.bench.node.closed(self.now, tester.conn, Closed::Lost("it is over".into()));
+        self.bench
+            .node
+            .closed(self.now, tester.conn, Closed::Lost("it is over".into()));
         self.bench.drain(self.now);
     }
 
@@ -127,7 +136,9 @@ impl Stage {
         }
         let (node, now) = (&mut self.bench.node, self.now);
         let token = self.tokens.entry(recorded.into()).or_insert_with(|| {
-            let invitation = node.invite(now, Micros::secs(3600), "ws://here").expect("one more");
+            let invitation = node
+                .invite(now, Micros::secs(3600), "ws://here")
+                .expect("one more");
             let json: Value = serde_json::from_str(&invitation.json()).expect("JSON");
             text(&json["token"]).into()
         });
@@ -137,7 +148,10 @@ impl Stage {
 
 /// The peer of that email. A case with other keys for a known person has another one.
 fn peer_of(case: &Value) -> Identity {
-    let person = &case["sent"].as_array().and_then(|sent| sent.get(1)).unwrap_or(&Value::Null);
+    let person = &case["sent"]
+        .as_array()
+        .and_then(|sent| sent.get(1))
+        .unwrap_or(&Value::Null);
     let email = person["obj"]["email"].as_str().unwrap_or("p0@example.org");
     let instance: String = email.chars().filter(char::is_ascii_digit).collect();
     if text(&case["name"]).starts_with("known person id, other person keys") {
@@ -149,7 +163,10 @@ fn peer_of(case: &Value) -> Identity {
 
 /// Puts a key in the place of a recorded one; what is malformed stays.
 fn replace(object: &mut Value, member: &str, key: &[u8; 32]) {
-    if object[member].as_str().is_some_and(|digits| hex::decode::<32>(digits).is_some()) {
+    if object[member]
+        .as_str()
+        .is_some_and(|digits| hex::decode::<32>(digits).is_some())
+    {
         object[member] = json!(hex::encode(key));
     }
 }
@@ -158,9 +175,17 @@ fn with_own_keys(mut message: Value, peer: &Identity) -> Value {
     let object = &mut message["obj"];
     replace(object, "publicKey", peer.person_key().public().bytes());
     replace(object, "publicSignKey", &peer.person_sign_key().0);
-    replace(object, "personKeyPublic", peer.person_key().public().bytes());
+    replace(
+        object,
+        "personKeyPublic",
+        peer.person_key().public().bytes(),
+    );
     replace(object, "personSignKeyPublic", &peer.person_sign_key().0);
-    replace(object, "instanceKeyPublic", peer.instance_key().public().bytes());
+    replace(
+        object,
+        "instanceKeyPublic",
+        peer.instance_key().public().bytes(),
+    );
     replace(object, "instanceSignKeyPublic", &peer.instance_sign_key().0);
     message
 }
@@ -231,7 +256,10 @@ fn play(stage: &mut Stage, case: &Value) -> Outcome {
     match outcome {
         Ends(..) => {
             let fault = stage.bench.fault(tester.conn).expect("a fault").clone();
-            assert!(!support::bench::reason(&fault).contains("Error"), "the close tells no cause");
+            assert!(
+                !support::bench::reason(&fault).contains("Error"),
+                "the close tells no cause"
+            );
         }
         // Whoever got as far as with the deployed peer has heard the same.
         _ => assert_eq!(heard, recorded_answers(case), "{}", case["name"]),
@@ -244,7 +272,10 @@ fn play(stage: &mut Stage, case: &Value) -> Outcome {
 fn say_all(stage: &mut Stage, tester: &mut Tester, case: &Value, peer: &Identity) -> Vec<String> {
     let node_key = stage.bench.node.identity().person_key().public();
     let mut boxes = Boxes {
-        key: peer.person_key().before::<Nacl, _>(&node_key).expect("a good key"),
+        key: peer
+            .person_key()
+            .before::<Nacl, _>(&node_key)
+            .expect("a good key"),
         random: Random::new([11; 32]),
         challenge: None,
         sent: 0,
@@ -256,7 +287,11 @@ fn say_all(stage: &mut Stage, tester: &mut Tester, case: &Value, peer: &Identity
             boxed if boxed.get("hex").is_some() => {
                 let recorded = bytes(&boxed["hex"]);
                 let is_box = matches!(recorded.len(), 103 | 104) && boxes.sent < 2;
-                let own = if is_box { boxes.next(text(&case["name"])) } else { recorded };
+                let own = if is_box {
+                    boxes.next(text(&case["name"]))
+                } else {
+                    recorded
+                };
                 (Kind::Binary, own)
             }
             command => {
@@ -267,7 +302,11 @@ fn say_all(stage: &mut Stage, tester: &mut Tester, case: &Value, peer: &Identity
                 (Kind::Text, command.to_string().into_bytes())
             }
         };
-        tester.say(&mut stage.bench, stage.now, support::bench::borrowed(&message));
+        tester.say(
+            &mut stage.bench,
+            stage.now,
+            support::bench::borrowed(&message),
+        );
         let heard = tester.hear(&mut stage.bench, stage.now);
         boxes.hear(&heard);
         answers.extend(heard.iter().map(command_of));
@@ -288,13 +327,12 @@ fn command_of((kind, content): &Wire) -> String {
 /// What the deployed peer answered, without what belongs to the layer above.
 fn recorded_answers(case: &Value) -> Vec<String> {
     let mut answers = Vec::new();
-    for answer in list(&case["received"]).iter().map(text) {
-        match serde_json::from_str::<Value>(answer) {
-            Ok(json) if json.get("hex").is_some() => {
-                answers.push(format!("{} bytes", text(&json["hex"]).len() / 2));
-            }
-            Ok(json) => answers.extend(json["command"].as_str().map(str::to_owned)),
-            Err(_) => {}
+    for answer in list(&case["received"]) {
+        let command = answer.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        if let Some(digits) = answer.get("hex") {
+            answers.push(format!("{} bytes", bytes(digits).len()));
+        } else if let Some(command) = command.as_ref().and_then(|json| json["command"].as_str()) {
+            answers.push(command.to_owned());
         }
     }
     answers
@@ -309,8 +347,7 @@ fn outcome(stage: &Stage, tester: &Tester, heard: &[String]) -> Outcome {
         Event::Paired { conn, .. } | Event::Message { conn, .. } => *conn == of.conn,
         _ => false,
     };
-    let messages =
-        bench.count(|event| is(event, tester) && matches!(event, Event::Message { .. }));
+    let messages = bench.count(|event| is(event, tester) && matches!(event, Event::Message { .. }));
     if bench.count(|event| is(event, tester) && matches!(event, Event::Paired { .. })) == 1 {
         return Paired;
     }
@@ -335,10 +372,21 @@ fn second_connection(stage: &mut Stage, vectors: &Value, name: &str) -> Outcome 
     }
     let mut second = stage.connect(&peer, &chum["sourceKey"]);
     say_all(stage, &mut second, chum, &peer);
-    let (ended, stays) = if late { (&first, &second) } else { (&second, &first) };
-    let fault = stage.bench.fault(ended.conn).expect("one of them ends").clone();
+    let (ended, stays) = if late {
+        (&first, &second)
+    } else {
+        (&second, &first)
+    };
+    let fault = stage
+        .bench
+        .fault(ended.conn)
+        .expect("one of them ends")
+        .clone();
     assert_eq!(stage.bench.fault(stays.conn), None, "the other one stays");
-    assert_eq!(support::bench::reason(&fault), "Close called: Duplicate connection.");
+    assert_eq!(
+        support::bench::reason(&fault),
+        "Close called: Duplicate connection."
+    );
     let outcome = Ends(fault.step.name(), fault.why.code());
     stage.leave(&first);
     stage.leave(&second);
@@ -353,5 +401,8 @@ fn a_hand_made_peer_is_heard() {
     let group = r#"{"command":"connection_group","connectionGroupName":"pairing"}"#;
     tester.say(&mut stage.bench, stage.now, Message::Text(group));
     let heard = tester.hear(&mut stage.bench, stage.now);
-    assert_eq!(heard.iter().map(command_of).collect::<Vec<_>>(), ["sync", "person_id_object"]);
+    assert_eq!(
+        heard.iter().map(command_of).collect::<Vec<_>>(),
+        ["sync", "person_id_object"]
+    );
 }

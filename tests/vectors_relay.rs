@@ -17,14 +17,21 @@ with_both_suites!(the_recorded_challenge_is_answered_by_its_inverse);
 fn recorded() -> Vec<Value> {
     let vectors = load("commserver_register");
     let both = ["listenerConnection", "clientConnection"];
-    both.iter().flat_map(|name| list(&vectors[*name]).to_vec()).collect()
+    both.iter()
+        .flat_map(|name| list(&vectors[*name]).to_vec())
+        .collect()
 }
 
 fn of_command(command: &str) -> Vec<String> {
     let texts = recorded();
-    let texts = texts.iter().filter_map(|message| message["wire"]["text"].as_str());
+    let texts = texts
+        .iter()
+        .filter_map(|message| message["wire"]["text"].as_str());
     let needle = format!("{{\"command\":\"{command}\"");
-    texts.filter(|text| text.starts_with(&needle)).map(str::to_owned).collect()
+    texts
+        .filter(|text| text.starts_with(&needle))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Every recorded text is read, and written again is the same text.
@@ -32,7 +39,9 @@ fn of_command(command: &str) -> Vec<String> {
 fn each_recorded_text_is_read_and_written_again() {
     let mut seen = 0;
     for message in recorded() {
-        let Some(text) = message["wire"]["text"].as_str() else { continue };
+        let Some(text) = message["wire"]["text"].as_str() else {
+            continue;
+        };
         seen += 1;
         assert_eq!(again(text), text);
     }
@@ -80,10 +89,19 @@ fn the_recorded_contents_are_read() {
     let vectors = load("commserver_register");
     let listener = array(&vectors["keys"]["listener"]["public"]);
     let client = array(&vectors["keys"]["client"]["public"]);
-    let [register] = &of_command("register")[..] else { panic!("one") };
-    assert_eq!(wire::read_first(register), Ok(First::Register(PublicKey::new(listener))));
+    let [register] = &of_command("register")[..] else {
+        panic!("one")
+    };
+    assert_eq!(
+        wire::read_first(register),
+        Ok(First::Register(PublicKey::new(listener)))
+    );
     let requests = of_command("communication_request");
-    assert_eq!(requests.len(), 2, "what the initiator sends, and what the relay hands on");
+    assert_eq!(
+        requests.len(),
+        2,
+        "what the initiator sends, and what the relay hands on"
+    );
     for text in requests {
         let due = CommunicationRequest {
             source: PublicKey::new(client),
@@ -91,17 +109,25 @@ fn the_recorded_contents_are_read() {
         };
         assert_eq!(wire::read_first(&text), Ok(First::Request(due)));
     }
-    let [success] = &of_command("authentication_success")[..] else { panic!("one") };
+    let [success] = &of_command("authentication_success")[..] else {
+        panic!("one")
+    };
     assert_eq!(wire::read_authentication_success(success), Ok(400));
 }
 
 fn the_recorded_challenge_is_answered_by_its_inverse<S: Suite>() {
     let vectors = load("commserver_register");
     let listener: KeyPair<Instance> = key_pair::<S, _>(&vectors["keys"]["listener"]);
-    let [request] = &of_command("authentication_request")[..] else { panic!("one") };
-    let [response] = &of_command("authentication_response")[..] else { panic!("one") };
-    let AuthenticationRequest { relay_key, challenge } =
-        wire::read_authentication_request(request).expect("good");
+    let [request] = &of_command("authentication_request")[..] else {
+        panic!("one")
+    };
+    let [response] = &of_command("authentication_response")[..] else {
+        panic!("one")
+    };
+    let AuthenticationRequest {
+        relay_key,
+        challenge,
+    } = wire::read_authentication_request(request).expect("good");
     let response = wire::read_authentication_response(response).expect("good");
     let relay: KeyPair<Relay> = key_pair::<S, _>(&vectors["keys"]["server"]);
     assert_eq!(relay_key, relay.public());
@@ -115,22 +141,37 @@ fn the_recorded_challenge_is_answered_by_its_inverse<S: Suite>() {
 /// takes a key that is not hex digits for zeros; ours refuses it.
 #[test]
 fn faulty_first_messages_are_refused_by_name() {
-    let key = JsonFault::Member { member: "publicKey", expected: "64 hex digits" };
-    let source = |expected| JsonFault::Member { member: "sourcePublicKey", expected };
-    let command = |got: &str| JsonFault::Command { expected: "register", got: got.into() };
-    let no_command = JsonFault::Member { member: "command", expected: "a text" };
+    let key = JsonFault::Member {
+        member: "publicKey",
+        expected: "64 hex digits",
+    };
+    let source = |expected| JsonFault::Member {
+        member: "sourcePublicKey",
+        expected,
+    };
+    let command = |got: &str| JsonFault::Command {
+        expected: "register",
+        got: got.into(),
+    };
+    let no_command = JsonFault::Member {
+        member: "command",
+        expected: "a text",
+    };
     let mut refused = 0;
     for case in list(&load("commserver_register")["serverReactions"]) {
-        let Some(sent) = case.get("sent").and_then(|sent| sent[0].as_str()) else { continue };
+        let Some(sent) = case.get("sent").and_then(|sent| sent[0].as_str()) else {
+            continue;
+        };
         let due = match text(&case["name"]) {
             "not JSON" | "JSON but no object" | "JSON null" => JsonFault::NotAnObject,
             "unknown command" => command("foo"),
             "no command" => no_command.clone(),
             "comm_pong as first message" => command("comm_pong"),
             "authentication_response as first message" => command("authentication_response"),
-            "register without publicKey" => {
-                JsonFault::Member { member: "publicKey", expected: "a text" }
-            }
+            "register without publicKey" => JsonFault::Member {
+                member: "publicKey",
+                expected: "a text",
+            },
             "register with a short key" | "register, key not hex (parsed as zeros)" => key.clone(),
             "communication_request, keys not hex" => source("64 hex digits"),
             "communication_request, source key missing" => source("a text"),
@@ -149,26 +190,52 @@ fn faulty_first_messages_are_refused_by_name() {
 fn the_other_messages_are_refused_by_name() {
     for interval in ["0", "3600001", "-1", "0.5", "\"400\"", "null", "1e300"] {
         let text = format!(r#"{{"command":"authentication_success","pingInterval":{interval}}}"#);
-        assert_eq!(wire::read_authentication_success(&text), Err(Why::PingInterval), "{interval}");
+        assert_eq!(
+            wire::read_authentication_success(&text),
+            Err(Why::PingInterval),
+            "{interval}"
+        );
     }
-    for (interval, due) in [("1", 1), ("3600000", 3_600_000), ("400.0", 400), ("4e2", 400)] {
+    for (interval, due) in [
+        ("1", 1),
+        ("3600000", 3_600_000),
+        ("400.0", 400),
+        ("4e2", 400),
+    ] {
         let text = format!(r#"{{"command":"authentication_success","pingInterval":{interval}}}"#);
         assert_eq!(wire::read_authentication_success(&text), Ok(due));
     }
     for length in [0, 2, SEALED_CHALLENGE - 1, SEALED_CHALLENGE + 1] {
         let digits = "ab".repeat(length);
         let text = format!(r#"{{"command":"authentication_response","response":"{digits}"}}"#);
-        let due = JsonFault::Member { member: "response", expected: "208 hex digits" };
-        assert_eq!(wire::read_authentication_response(&text), Err(due), "refused unopened");
+        let due = JsonFault::Member {
+            member: "response",
+            expected: "208 hex digits",
+        };
+        assert_eq!(
+            wire::read_authentication_response(&text),
+            Err(due),
+            "refused unopened"
+        );
         let key = "ab".repeat(32);
         let text = format!(
             r#"{{"command":"authentication_request","publicKey":"{key}","challenge":"{digits}"}}"#
         );
-        let due = JsonFault::Member { member: "challenge", expected: "208 hex digits" };
-        assert_eq!(wire::read_authentication_request(&text), Err(due), "refused unopened");
+        let due = JsonFault::Member {
+            member: "challenge",
+            expected: "208 hex digits",
+        };
+        assert_eq!(
+            wire::read_authentication_request(&text),
+            Err(due),
+            "refused unopened"
+        );
     }
     let ping = Ok(ToSpare::CommPing);
-    assert_eq!(wire::read_to_spare(r#"{"command":"comm_ping","more":[1]}"#), ping);
+    assert_eq!(
+        wire::read_to_spare(r#"{"command":"comm_ping","more":[1]}"#),
+        ping
+    );
     assert_eq!(wire::comm_pong(), r#"{"command":"comm_pong"}"#);
     assert!(wire::read_pong(r#"{"command":"comm_pong"}"#).is_err());
 }

@@ -285,7 +285,10 @@ impl<S: Suite> Inner<S> {
             Stage::Dialling { .. } | Stage::Closing { .. } => return Ok(()),
             Stage::Spare(registration) => match registration.message(now, message) {
                 Ok(()) | Err(NotTaken::HandedOver) => {}
-                Err(NotTaken::Full) => return Err(Full),
+                Err(NotTaken::Full) => {
+                    self.pause(id);
+                    return Err(Full);
+                }
             },
             Stage::Session(session) => {
                 let mut view = View { shared: &mut self.shared, conn: id };

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use chumwire::channel::Channel;
-use chumwire::crypto::{Nacl, Random, Static};
 use chumwire::crypto::{KeyPair, PublicKey};
+use chumwire::crypto::{Nacl, Random, Static};
 use chumwire::fault::{CloseReason, Fault};
-use chumwire::handshake::{Handshaken, HandshakeConfig, Initiator};
+use chumwire::handshake::{HandshakeConfig, Handshaken, Initiator};
 use chumwire::io::{ConnId, Effect, Kind, Machine, Message, Output, Source};
 use chumwire::node::{Event, Node};
 use chumwire::time::Now;
@@ -31,7 +31,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn of(node: Node<Nacl>) -> Self {
-        Self { node, sent: BTreeMap::new(), events: Vec::new() }
+        Self {
+            node,
+            sent: BTreeMap::new(),
+            events: Vec::new(),
+        }
     }
 
     /// A connection comes in.
@@ -53,7 +57,10 @@ impl Bench {
         while let Some(effect) = self.node.poll(&mut bytes) {
             match effect {
                 Effect::Send { conn, kind } => {
-                    self.sent.entry(conn).or_default().push((kind, bytes.clone()));
+                    self.sent
+                        .entry(conn)
+                        .or_default()
+                        .push((kind, bytes.clone()));
                     self.node.drained(now, conn);
                 }
                 Effect::Store { id, .. } => self.node.stored(now, id, Ok(())),
@@ -71,7 +78,9 @@ impl Bench {
     /// The fault that a connection has ended with, if it has.
     pub(crate) fn fault(&self, conn: ConnId) -> Option<&Fault> {
         self.events.iter().find_map(|event| match event {
-            Event::Ended { conn: ended, fault, .. } if *ended == conn => fault.as_ref(),
+            Event::Ended {
+                conn: ended, fault, ..
+            } if *ended == conn => fault.as_ref(),
             _ => None,
         })
     }
@@ -112,7 +121,9 @@ impl Tester {
                 initiator.message(now, borrowed(&message));
             }
         }
-        let Some(Handshaken { channel, .. }) = initiator.finish() else { panic!("it is done") };
+        let Some(Handshaken { channel, .. }) = initiator.finish() else {
+            panic!("it is done")
+        };
         Self { conn, channel }
     }
 

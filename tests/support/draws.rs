@@ -11,7 +11,10 @@ pub(crate) type Draw = (Purpose, Vec<u8>);
 /// The draws of a key message: the secret of the ephemeral key, and the nonce that the message starts with.
 pub(crate) fn of_key_message(ephemeral: &Value, message: &[u8]) -> [Draw; 2] {
     let secret = array::<32>(&ephemeral["secret"]);
-    [(Purpose::EphemeralKey, secret.into()), (Purpose::KeyNonce, message[..24].into())]
+    [
+        (Purpose::EphemeralKey, secret.into()),
+        (Purpose::KeyNonce, message[..24].into()),
+    ]
 }
 
 /// The draws of a frame's padding, from its plaintext. Of a long one only the beginning is recorded; the rest of its
@@ -21,7 +24,11 @@ pub(crate) fn of_padding(padded: &Value) -> Vec<Draw> {
         Value::String(digits) => unhex(digits),
         long => bytes(&long["first32"]),
     };
-    let r = if plain[0] & 0x0f == 0 { 0 } else { plain[1] + 1 };
+    let r = if plain[0] & 0x0f == 0 {
+        0
+    } else {
+        plain[1] + 1
+    };
     let mut draws = vec![(Purpose::PadLength, vec![r])];
     if let Some(count) = r.checked_sub(1) {
         let mut random: Vec<u8> = plain[2..].iter().copied().take(count.into()).collect();

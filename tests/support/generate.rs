@@ -91,9 +91,18 @@ pub(crate) fn any_control() -> impl Strategy<Value = String> {
 
 /// Any message.
 pub(crate) fn any_message() -> impl Strategy<Value = Wire> {
-    let length = prop_oneof![0..40_usize, Just(71), Just(72), Just(73), Just(104), 100..400_usize];
+    let length = prop_oneof![
+        0..40_usize,
+        Just(71),
+        Just(72),
+        Just(73),
+        Just(104),
+        100..400_usize
+    ];
     let binary = (length, any::<u8>()).prop_map(|(length, seed)| {
-        let bytes = (0..length).map(|i| seed.wrapping_mul(7).wrapping_add(i as u8)).collect();
+        let bytes = (0..length)
+            .map(|i| seed.wrapping_mul(7).wrapping_add(i as u8))
+            .collect();
         (Kind::Binary, bytes)
     });
     prop_oneof![
@@ -106,8 +115,7 @@ pub(crate) fn any_message() -> impl Strategy<Value = Wire> {
 /// Any way for a connection to end.
 pub(crate) fn any_end() -> impl Strategy<Value = Closed> {
     prop_oneof![
-        (any::<u16>(), any::<String>())
-            .prop_map(|(code, reason)| Closed::ByPeer { code, reason }),
+        (any::<u16>(), any::<String>()).prop_map(|(code, reason)| Closed::ByPeer { code, reason }),
         any::<String>().prop_map(Closed::Lost),
         any::<String>().prop_map(Closed::NotOpened),
     ]

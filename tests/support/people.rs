@@ -28,7 +28,11 @@ pub(crate) fn recorded<S: Suite>(person: &Value) -> Arc<Identity> {
     let (email, name) = (text(&person["email"]), text(&person["instanceName"]));
     let identity = Identity::import::<S>(email, name, &Secret::take(&mut secrets));
     let sign: [u8; 32] = array(&person["person"]["sign"]["public"]);
-    assert_eq!(identity.person_sign_key().0, sign, "the signing key follows from its seed");
+    assert_eq!(
+        identity.person_sign_key().0,
+        sign,
+        "the signing key follows from its seed"
+    );
     Arc::new(identity)
 }
 

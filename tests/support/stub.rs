@@ -24,23 +24,23 @@ pub(crate) struct Stub {
 impl Stub {
     /// One that accepts this token.
     pub(crate) fn accepting(token: &str) -> Self {
-        Self { tokens: [token.to_owned()].into(), ..Self::default() }
+        Self {
+            tokens: [token.to_owned()].into(),
+            ..Self::default()
+        }
     }
 }
 
 impl Surroundings for Stub {
-    fn admit(
-        &mut self,
-        _: Now,
-        _: &PublicKey<Static>,
-        _: &Group,
-        _: bool,
-    ) -> Result<(), Why> {
+    fn admit(&mut self, _: Now, _: &PublicKey<Static>, _: &Group, _: bool) -> Result<(), Why> {
         Ok(())
     }
 
     fn on_record(&self, person: PersonId) -> Option<OnRecord> {
-        self.known.iter().find(|(id, _)| *id == person).map(|(_, record)| record.clone())
+        self.known
+            .iter()
+            .find(|(id, _)| *id == person)
+            .map(|(_, record)| record.clone())
     }
 
     fn challenge_sent(&mut self, challenge: &Secret<64>) {
@@ -53,7 +53,9 @@ impl Surroundings for Stub {
 
     fn is_own_challenge(&mut self, challenge: &Secret<64>) -> bool {
         let inverse = inverted(challenge);
-        self.challenges.iter().any(|own| own == challenge || *own == inverse)
+        self.challenges
+            .iter()
+            .any(|own| own == challenge || *own == inverse)
     }
 
     fn present_token(&mut self, _: Now, token: &str, by: PersonId) -> Result<(), TokenFault> {

@@ -77,8 +77,10 @@ pub(crate) struct World {
 }
 
 /// A token, and what carries it.
-const INVITATION: (&str, &str) =
-    ("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-", "ws://in.memory");
+const INVITATION: (&str, &str) = (
+    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-",
+    "ws://in.memory",
+);
 
 impl World {
     /// Bob, who dialled, and Alice.
@@ -123,10 +125,16 @@ impl World {
     /// Delivers the next message, if one is on its way.
     pub(crate) fn step(&mut self) -> bool {
         for to_acceptor in [true, false] {
-            let side = if to_acceptor { &mut self.acceptor } else { &mut self.initiator };
+            let side = if to_acceptor {
+                &mut self.acceptor
+            } else {
+                &mut self.initiator
+            };
             if let Some(message) = side.to_come.pop_front() {
                 let message = borrowed(&message);
-                side.session.message(self.now, message, &mut side.node).expect("room");
+                side.session
+                    .message(self.now, message, &mut side.node)
+                    .expect("room");
                 self.drain();
                 return true;
             }
@@ -145,7 +153,11 @@ impl World {
 
     /// One of the two, and what is on its way to it dropped.
     pub(crate) fn into_side(self, initiator: bool) -> Side {
-        let mut side = if initiator { self.initiator } else { self.acceptor };
+        let mut side = if initiator {
+            self.initiator
+        } else {
+            self.acceptor
+        };
         side.to_come.clear();
         side
     }

@@ -125,7 +125,7 @@ pub(crate) struct Join {
     #[command(flatten)]
     pub(crate) home: Home,
     /// The invitation: its JSON or its link; `-` reads it from the standard input
-    #[arg(value_name = "INVITATION", allow_hyphen_values = true)]
+    #[arg(value_name = "INVITATION")]
     pub(crate) invitation: String,
     /// Trust the certificate authorities in this file alone
     #[arg(long, value_name = "FILE")]

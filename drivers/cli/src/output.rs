@@ -128,9 +128,14 @@ fn within(expires: Millis) -> String {
     format!("within {seconds} s")
 }
 
-/// The link as a QR code, if it is not too long for one.
+/// The link as a QR code, if it is not too long for one. Drawn is what is light: terminals are mostly dark.
 fn qr(link: &str) -> String {
-    QrCode::new(link)
-        .map(|code| code.render::<Dense1x2>().quiet_zone(true).build())
-        .unwrap_or_default()
+    let draw = |code: QrCode| {
+        let mut renderer = code.render::<Dense1x2>();
+        renderer
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .build()
+    };
+    QrCode::new(link).map(draw).unwrap_or_default()
 }

@@ -168,3 +168,15 @@ fn nonsense_on_the_socket_is_answered_and_harms_nobody() {
     );
     running.interrupt().ok();
 }
+
+#[test]
+fn commands_that_meet_at_a_home_wait_for_each_other() {
+    let alice = Home::new("alice@example.com");
+    let all: Vec<_> = (0..6).map(|_| alice.start("whoami", &[])).collect();
+    let mut running = alice.start("run", &["--listen", "127.0.0.1:0"]);
+    for one in all {
+        assert_eq!(one.end().ok(), std::slice::from_ref(&alice.identity));
+    }
+    running.event("online");
+    running.terminate().ok();
+}

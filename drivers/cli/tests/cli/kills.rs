@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Home, handed_over};
+use crate::support::{Home, Process, handed_over, run};
 
 /// How often, if `CHUMWIRE_KILLS` does not say.
 const KILLS: u64 = 30;
@@ -62,4 +62,23 @@ fn a_home_survives_kills_at_random_moments() {
     invite.end().ok();
     assert_eq!(alice.contacts(), [bob.person()]);
     assert_eq!(bob.contacts(), [alice.person()]);
+}
+
+#[test]
+fn an_init_that_is_killed_leaves_a_whole_home_or_none() {
+    for round in 0..12 {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let home = dir.path().join("home");
+        let home = home.to_str().expect("text");
+        let args = ["init", "--home", home, "--email", "alice@example.com"];
+        let init = Process::start(&args);
+        std::thread::sleep(Duration::from_millis(round));
+        init.kill();
+        let found = run(&["whoami", "--home", home]);
+        if !found.status.success() {
+            assert_eq!(found.kind(), "not_initialised", "round {round}");
+            run(&args).ok();
+            run(&["whoami", "--home", home]).ok();
+        }
+    }
 }

@@ -157,6 +157,30 @@ fn a_relay_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_relay_that_says_nothing_runs_into_the_time_limit_of_its_step() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let place = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        async_std::task::block_on(async move {
+            let (stream, _) = async_std::net::TcpListener::from(listener).accept().await?;
+            // Opened, and never read from.
+            let open = async_tungstenite::accept_async(stream).await;
+            std::thread::sleep(crate::support::LIMIT);
+            drop(open);
+            std::io::Result::Ok(())
+        })
+    });
+    let bob = Home::new("bob@example.com");
+    let key = bob.identity["personKeyPublic"].as_str().expect("a key");
+    let token = "t".repeat(64);
+    let joined = bob.join(&format!(
+        "{{\"token\":\"{token}\",\"publicKey\":\"{key}\",\"url\":\"ws://{place}\"}}"
+    ));
+    assert_eq!(joined.kind(), "timeout");
+    assert_eq!(joined.error()["step"], "ready");
+}
+
+#[test]
 fn bad_usage_exits_with_2_and_says_so_as_json_too() {
     for args in [
         &["invite"][..],

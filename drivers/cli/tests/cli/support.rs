@@ -128,6 +128,12 @@ impl Process {
         self.end()
     }
 
+    /// As a service manager ends it.
+    pub(crate) fn terminate(self) -> Ended {
+        self.signal("-TERM");
+        self.end()
+    }
+
     /// Ends it without a word.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");

@@ -14,7 +14,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 /// Upper and lower case.
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len())

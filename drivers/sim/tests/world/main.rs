@@ -2,6 +2,7 @@
 
 mod common;
 mod crashes;
+mod lax;
 mod pairing;
 mod races;
 mod replay;

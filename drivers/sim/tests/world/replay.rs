@@ -7,13 +7,13 @@ use chumwire_sim::Party;
 use chumwire_sim::deployed::{Deployed, DeployedConfig, DeployedEvent};
 use serde_json::Value;
 
-fn recording(name: &str) -> Value {
+pub(crate) fn recording(name: &str) -> Value {
     let path = format!("{}/../../tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("the vectors are there");
     serde_json::from_str(&text).expect("JSON")
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     let text = value.as_str().expect("hex");
     (0..text.len())
         .step_by(2)
@@ -21,7 +21,7 @@ fn bytes(value: &Value) -> Vec<u8> {
         .collect()
 }
 
-fn key(value: &Value) -> [u8; 32] {
+pub(crate) fn key(value: &Value) -> [u8; 32] {
     bytes(value)[..32].try_into().expect("32 bytes")
 }
 

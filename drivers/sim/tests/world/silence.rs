@@ -210,8 +210,11 @@ fn connected() -> End {
     last.1
 }
 
-/// What happens at a step: each entry is a scenario, who is silent in it, and the code that is expected.
-fn scenarios(step: Step) -> Vec<(&'static str, Option<&'static str>, fn() -> End)> {
+/// Who is silent, the code that is expected (`None`: a good end), and how it goes.
+type Scenario = (&'static str, Option<&'static str>, fn() -> End);
+
+/// What happens at a step. A new step does not compile without an entry here.
+fn scenarios(step: Step) -> Vec<Scenario> {
     const TIMEOUT: Option<&str> = Some("timeout");
     match step {
         Step::Dial => vec![("nobody answers the dialling", TIMEOUT, dial)],

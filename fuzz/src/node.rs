@@ -1,0 +1,237 @@
+//! Two nodes, one of which joins the other, and somebody between them.
+
+use std::collections::VecDeque;
+
+use arbitrary::Arbitrary;
+use chumwire::crypto::Nacl;
+use chumwire::establish::Group;
+use chumwire::io::{Closed, ConnId, Effect, Kind, Machine, NotStored, Source, StoreId};
+use chumwire::node::{Node, NodeConfig};
+use chumwire::pairing::Invitation;
+use chumwire::time::{Micros, Millis, Now};
+
+use crate::people::{ALICE, BOB};
+use crate::{MadeUp, borrowed};
+
+/// What happens next. A first flag is whom it happens to: alice, who invites, or else bob.
+#[derive(Arbitrary, Debug)]
+pub enum NodeAction {
+    /// Bob uses an invitation of alice's.
+    Join,
+    /// So many messages arrive on both sides.
+    Deliver(u8),
+    /// The next message arrives altered.
+    Alter(bool, u16, u8),
+    /// A message arrives that nobody sent.
+    Inject(bool, u8, MadeUp),
+    /// A stranger comes.
+    Accept(bool),
+    /// Time goes on by so many milliseconds.
+    Time(u16),
+    /// The next thing is due.
+    Deadline(bool),
+    /// A connection is gone.
+    Close(bool, u8),
+    /// A dialled connection is open.
+    Opened(bool, u8),
+    /// The storage answers late, or not as it should.
+    Stored(bool, u8, bool),
+    /// A relay is used, or no longer.
+    Listen(bool, bool),
+    /// A route to the other.
+    Connect(bool),
+    /// Something is said.
+    Send(bool, u8, MadeUp),
+    /// The embedder ends things.
+    End(bool, u8),
+}
+
+type Wire = (ConnId, (Kind, Vec<u8>));
+
+struct Side {
+    node: Node<Nacl>,
+    to_come: VecDeque<Wire>,
+    dialled: Vec<ConnId>,
+}
+
+/// Their connection: bob's number of it, and alice's.
+type Link = Option<(ConnId, ConnId)>;
+
+/// A whole pairing between two nodes, disturbed.
+pub fn node(actions: Vec<NodeAction>) {
+    let mut now = Now {
+        mono: Micros::secs(1),
+        wall: Millis(5_000),
+    };
+    let side = |identity: &chumwire::identity::Identity, seed| {
+        let mut config = NodeConfig::new(identity.clone());
+        config.serve = [Group::Chum].into();
+        Side {
+            node: Node::new(config, [seed; 32], now).expect("a good configuration"),
+            to_come: VecDeque::new(),
+            dialled: Vec::new(),
+        }
+    };
+    let mut sides = [side(&BOB, 3), side(&ALICE, 4)];
+    let invitation = sides[1]
+        .node
+        .invite(now, Micros::secs(60), "ws://in.memory")
+        .expect("an invitation");
+    let mut link: Link = None;
+    for action in actions.iter().take(200) {
+        act(&mut sides, &mut now, &mut link, &invitation, action);
+        drain(&mut sides, now, &mut link);
+        let [bob, alice] = &sides;
+        assert!(
+            bob.node
+                .contacts()
+                .all(|c| c.person_id == ALICE.person_id())
+        );
+        assert!(
+            alice
+                .node
+                .contacts()
+                .all(|c| c.person_id == BOB.person_id())
+        );
+    }
+}
+
+fn drain(sides: &mut [Side; 2], now: Now, link: &mut Link) {
+    let mut bytes = Vec::new();
+    for of in [0, 1] {
+        while let Some(effect) = sides[of].node.poll(&mut bytes) {
+            match effect {
+                Effect::Dial { conn, .. } => sides[of].dialled.push(conn),
+                Effect::Send { conn, kind } => {
+                    sides[of].node.drained(now, conn);
+                    let (bob, alice) = link.unwrap_or((ConnId(u64::MAX), ConnId(u64::MAX)));
+                    let (own, other) = if of == 0 { (bob, alice) } else { (alice, bob) };
+                    if own == conn {
+                        sides[1 - of]
+                            .to_come
+                            .push_back((other, (kind, bytes.clone())));
+                    }
+                }
+                Effect::Store { id, .. } => sides[of].node.stored(now, id, Ok(())),
+                Effect::Close { conn, .. } => {
+                    sides[of]
+                        .node
+                        .closed(now, conn, Closed::Lost(String::new()));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn act(
+    sides: &mut [Side; 2],
+    now: &mut Now,
+    link: &mut Link,
+    invitation: &Invitation,
+    action: &NodeAction,
+) {
+    use NodeAction as A;
+    let conn = |n: &u8| ConnId(u64::from(*n % 8));
+    let [bob, alice] = sides;
+    match action {
+        A::Join => {
+            if let Ok(dialled) = bob.node.join(*now, invitation)
+                && let Some(accepted) = alice.node.accept(*now, Source::Unknown)
+            {
+                *link = Some((dialled, accepted));
+                bob.node.opened(*now, dialled);
+            }
+        }
+        A::Deliver(count) => {
+            for n in 0..*count % 40 {
+                let side = &mut sides[usize::from(n % 2 == 0)];
+                if let Some((conn, message)) = side.to_come.pop_front() {
+                    let _ = side.node.message(*now, conn, borrowed(&message));
+                }
+                drain(sides, *now, link);
+            }
+        }
+        A::Alter(to, at, by) => {
+            let side = &mut sides[usize::from(*to)];
+            if let Some((conn, (kind, mut bytes))) = side.to_come.pop_front() {
+                let length = bytes.len().max(1);
+                if let Some(byte) = bytes.get_mut(usize::from(*at) % length) {
+                    *byte ^= by;
+                }
+                let _ = side.node.message(*now, conn, borrowed(&(kind, bytes)));
+            }
+        }
+        A::Inject(to, n, message) => {
+            let node = &mut sides[usize::from(*to)].node;
+            let _ = node.message(*now, conn(n), borrowed(&message.wire()));
+        }
+        A::Accept(by) => drop(sides[usize::from(*by)].node.accept(*now, Source::Unknown)),
+        A::Time(by) => {
+            now.mono = now.mono + Micros::millis((*by).into());
+            now.wall.0 += u64::from(*by);
+            for side in sides {
+                side.node.tick(*now);
+            }
+        }
+        A::Deadline(of) => {
+            let node = &mut sides[usize::from(*of)].node;
+            if let Some(due) = node.deadline() {
+                now.mono = now.mono.max(due.at);
+                node.tick(*now);
+                let next = node.deadline();
+                assert!(
+                    next.is_none_or(|next| next.at > now.mono),
+                    "a tick moves the deadline"
+                );
+            }
+        }
+        A::Close(of, n) => {
+            sides[usize::from(*of)]
+                .node
+                .closed(*now, conn(n), Closed::Lost(String::new()));
+        }
+        A::Opened(of, n) => sides[usize::from(*of)].node.opened(*now, conn(n)),
+        A::Stored(of, n, good) => {
+            let result = if *good { Ok(()) } else { Err(NotStored) };
+            sides[usize::from(*of)]
+                .node
+                .stored(*now, StoreId((*n).into()), result);
+        }
+        A::Listen(of, on) => {
+            let _ = sides[usize::from(*of)]
+                .node
+                .listen(*now, on.then_some("wss://relay.example"));
+        }
+        A::Connect(of) => {
+            let other = if *of {
+                BOB.person_id()
+            } else {
+                ALICE.person_id()
+            };
+            let _ = sides[usize::from(*of)]
+                .node
+                .connect(*now, other, Group::Chum);
+        }
+        A::Send(of, n, message) => {
+            let node = &mut sides[usize::from(*of)].node;
+            let _ = node.send(*now, conn(n), borrowed(&message.wire()));
+        }
+        A::End(of, n) => {
+            let node = &mut sides[usize::from(*of)].node;
+            match n % 4 {
+                0 => node.close(*now, conn(&(n / 4))),
+                1 => drop(node.revoke_all(*now)),
+                2 => {
+                    let other = if *of {
+                        BOB.person_id()
+                    } else {
+                        ALICE.person_id()
+                    };
+                    let _ = node.forget(*now, other);
+                }
+                _ => node.shutdown(*now),
+            }
+        }
+    }
+}
