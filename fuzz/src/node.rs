@@ -51,11 +51,13 @@ type Wire = (ConnId, (Kind, Vec<u8>));
 struct Side {
     node: Node<Nacl>,
     to_come: VecDeque<Wire>,
-    dialled: Vec<ConnId>,
 }
 
-/// Their connection: bob's number of it, and alice's.
-type Link = Option<(ConnId, ConnId)>;
+/// Their connections: bob's number of each, and alice's.
+type Links = Vec<[ConnId; 2]>;
+
+/// Where both can be dialled directly.
+const URL: &str = "ws://in.memory";
 
 /// A whole pairing between two nodes, disturbed.
 pub fn node(actions: Vec<NodeAction>) {
@@ -66,21 +68,21 @@ pub fn node(actions: Vec<NodeAction>) {
     let side = |identity: &chumwire::identity::Identity, seed| {
         let mut config = NodeConfig::new(identity.clone());
         config.serve = [Group::Chum].into();
+        config.url = Some(URL.into());
         Side {
             node: Node::new(config, [seed; 32], now).expect("a good configuration"),
             to_come: VecDeque::new(),
-            dialled: Vec::new(),
         }
     };
     let mut sides = [side(&BOB, 3), side(&ALICE, 4)];
     let invitation = sides[1]
         .node
-        .invite(now, Micros::secs(60), "ws://in.memory")
+        .invite(now, Micros::secs(60), URL)
         .expect("an invitation");
-    let mut link: Link = None;
+    let mut links = Links::new();
     for action in actions.iter().take(200) {
-        act(&mut sides, &mut now, &mut link, &invitation, action);
-        drain(&mut sides, now, &mut link);
+        act(&mut sides, &mut now, &mut links, &invitation, action);
+        drain(&mut sides, now, &mut links);
         let [bob, alice] = &sides;
         assert!(
             bob.node
@@ -96,20 +98,25 @@ pub fn node(actions: Vec<NodeAction>) {
     }
 }
 
-fn drain(sides: &mut [Side; 2], now: Now, link: &mut Link) {
+fn drain(sides: &mut [Side; 2], now: Now, links: &mut Links) {
     let mut bytes = Vec::new();
-    for of in [0, 1] {
+    for of in [0, 1, 0] {
         while let Some(effect) = sides[of].node.poll(&mut bytes) {
             match effect {
-                Effect::Dial { conn, .. } => sides[of].dialled.push(conn),
+                Effect::Dial { conn, url } if url == URL => {
+                    if let Some(accepted) = sides[1 - of].node.accept(now, Source::Unknown) {
+                        let mut link = [conn; 2];
+                        link[1 - of] = accepted;
+                        links.push(link);
+                        sides[of].node.opened(now, conn);
+                    }
+                }
                 Effect::Send { conn, kind } => {
                     sides[of].node.drained(now, conn);
-                    let (bob, alice) = link.unwrap_or((ConnId(u64::MAX), ConnId(u64::MAX)));
-                    let (own, other) = if of == 0 { (bob, alice) } else { (alice, bob) };
-                    if own == conn {
+                    if let Some(link) = links.iter().find(|link| link[of] == conn) {
                         sides[1 - of]
                             .to_come
-                            .push_back((other, (kind, bytes.clone())));
+                            .push_back((link[1 - of], (kind, bytes.clone())));
                     }
                 }
                 Effect::Store { id, .. } => sides[of].node.stored(now, id, Ok(())),
@@ -127,29 +134,21 @@ fn drain(sides: &mut [Side; 2], now: Now, link: &mut Link) {
 fn act(
     sides: &mut [Side; 2],
     now: &mut Now,
-    link: &mut Link,
+    links: &mut Links,
     invitation: &Invitation,
     action: &NodeAction,
 ) {
     use NodeAction as A;
     let conn = |n: &u8| ConnId(u64::from(*n % 8));
-    let [bob, alice] = sides;
     match action {
-        A::Join => {
-            if let Ok(dialled) = bob.node.join(*now, invitation)
-                && let Some(accepted) = alice.node.accept(*now, Source::Unknown)
-            {
-                *link = Some((dialled, accepted));
-                bob.node.opened(*now, dialled);
-            }
-        }
+        A::Join => drop(sides[0].node.join(*now, invitation)),
         A::Deliver(count) => {
             for n in 0..*count % 40 {
                 let side = &mut sides[usize::from(n % 2 == 0)];
                 if let Some((conn, message)) = side.to_come.pop_front() {
                     let _ = side.node.message(*now, conn, borrowed(&message));
                 }
-                drain(sides, *now, link);
+                drain(sides, *now, links);
             }
         }
         A::Alter(to, at, by) => {

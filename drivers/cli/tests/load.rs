@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use async_std::future::timeout;
 use async_std::net::TcpStream;
 use async_std::task;
 use async_tungstenite::tungstenite::Message as WsMessage;
@@ -68,7 +69,7 @@ async fn connect(url: &str) -> Socket {
 }
 
 /// A listener that is handed over to an initiator, and then reads nothing of what that one sends without end.
-async fn slow_reader(url: String) {
+async fn slow_reader(url: String, blocked: async_channel::Sender<()>) {
     let now = Now::default();
     let key = KeyPair::generate::<Nacl>(&mut Random::new([1; 32]), Draw::StaticKey);
     let target = key.public();
@@ -96,8 +97,11 @@ async fn slow_reader(url: String) {
         target,
     };
     fast.send(WsMessage::text(request.text())).await.expect("sent");
-    // It blocks here sooner or later: the relay reads no more than the slow one takes.
-    while fast.send(WsMessage::binary(vec![0; 60_000])).await.is_ok() {}
+    // It blocks sooner or later: the relay reads no more than the slow one takes.
+    let message = || WsMessage::binary(vec![0; 60_000]);
+    while timeout(Duration::from_millis(300), fast.send(message())).await.is_ok() {}
+    blocked.send(()).await.expect("somebody waits for it");
+    task::sleep(SLOWEST * 2).await;
 }
 
 fn node(i: usize, url: &str, paired: async_channel::Sender<(usize, bool)>) -> Handle<Node<Nacl>> {
@@ -127,7 +131,9 @@ fn two_hundred_pairings_at_once_and_one_slow_reader() {
     let relay = RelayProcess::start();
     let url = relay.1.clone();
     let times = task::block_on(async {
-        task::spawn(slow_reader(url.clone()));
+        let (blocked, is_blocked) = async_channel::bounded(1);
+        task::spawn(slow_reader(url.clone(), blocked));
+        timeout(SLOWEST, is_blocked.recv()).await.expect("it blocks").expect("open");
         let (sender, paired) = async_channel::unbounded();
         let nodes: Vec<_> = (0..PAIRINGS).map(|i| node(i, &url, sender.clone())).collect();
         for node in &nodes {
@@ -149,10 +155,8 @@ fn two_hundred_pairings_at_once_and_one_slow_reader() {
         }
         let mut times = Vec::new();
         while times.len() < PAIRINGS {
-            let (i, ok) = async_std::future::timeout(SLOWEST, paired.recv())
-                .await
-                .expect("in time")
-                .expect("open");
+            let (i, ok) =
+                timeout(SLOWEST, paired.recv()).await.expect("in time").expect("open");
             assert!(ok, "person{i} could not join");
             times.push(begin.elapsed());
         }
