@@ -19,7 +19,7 @@ impl<S: Suite> Inner<S> {
         // Ids are given in the order of first use, so their order is the new name.
         let mut names: BTreeMap<ConnId, ConnId> = BTreeMap::new();
         let mut known: alloc::vec::Vec<ConnId> = self.conns.keys().copied().collect();
-        known.extend(self.effects.iter().filter_map(Queued::conn));
+        known.extend(view.effects.iter_mut().filter_map(Queued::conn_mut).map(|conn| *conn));
         known.extend(self.stores.values().filter_map(|stored| match stored {
             Stored::Pairing(conn, _) => Some(*conn),
             _ => None,
@@ -80,7 +80,12 @@ impl<S: Suite> Inner<S> {
             })
             .collect();
         for queued in &mut view.effects {
-            queued.rename(&name, &stores);
+            if let Some(conn) = queued.conn_mut() {
+                *conn = name(*conn);
+            }
+            if let Some(id) = queued.store_mut() {
+                *id = stores.get(id).copied().unwrap_or(*id);
+            }
             if let Queued::Diagnose(_, session) = queued {
                 session.rebase(now);
             }
@@ -90,57 +95,39 @@ impl<S: Suite> Inner<S> {
 }
 
 impl<S: Suite> Queued<S> {
-    fn conn(&self) -> Option<ConnId> {
+    /// The connection that it is about, if it is about one.
+    fn conn_mut(&mut self) -> Option<&mut ConnId> {
         match self {
-            Self::Send(conn, ..) | Self::Message(conn, ..) | Self::Diagnose(conn, _) => Some(*conn),
+            Self::Send(conn, ..) | Self::Message(conn, ..) | Self::Diagnose(conn, _) => Some(conn),
             Self::Other(effect) => match effect {
-                Effect::Dial { conn, .. } | Effect::Send { conn, .. } | Effect::Close { conn, .. } => {
-                    Some(*conn)
-                }
-                Effect::Pause(conn) | Effect::Resume(conn) => Some(*conn),
-                Effect::Store { .. } => None,
-                Effect::Event(event) => match event {
+                Effect::Dial { conn, .. }
+                | Effect::Send { conn, .. }
+                | Effect::Close { conn, .. }
+                | Effect::Pause(conn)
+                | Effect::Resume(conn) => Some(conn),
+                Effect::Event(
                     Event::Paired { conn, .. }
                     | Event::Connected { conn, .. }
                     | Event::Message { conn, .. }
                     | Event::Ended { conn, .. }
                     | Event::Diagnosed { conn, .. }
-                    | Event::Note { conn, .. } => Some(*conn),
+                    | Event::Note { conn, .. },
+                ) => Some(conn),
+                Effect::Store { .. }
+                | Effect::Event(
                     Event::Online { .. }
                     | Event::Offline { .. }
                     | Event::Expired(_)
-                    | Event::StoreFailed(_) => None,
-                },
+                    | Event::StoreFailed(_),
+                ) => None,
             },
         }
     }
 
-    fn rename(&mut self, name: &impl Fn(ConnId) -> ConnId, stores: &BTreeMap<StoreId, StoreId>) {
-        let conn = match self {
-            Self::Send(conn, ..) | Self::Message(conn, ..) | Self::Diagnose(conn, _) => conn,
-            Self::Other(effect) => match effect {
-                Effect::Dial { conn, .. } | Effect::Send { conn, .. } | Effect::Close { conn, .. } => {
-                    conn
-                }
-                Effect::Pause(conn) | Effect::Resume(conn) => conn,
-                Effect::Store { id, .. } => {
-                    *id = stores.get(id).copied().unwrap_or(*id);
-                    return;
-                }
-                Effect::Event(event) => match event {
-                    Event::Paired { conn, .. }
-                    | Event::Connected { conn, .. }
-                    | Event::Message { conn, .. }
-                    | Event::Ended { conn, .. }
-                    | Event::Diagnosed { conn, .. }
-                    | Event::Note { conn, .. } => conn,
-                    Event::Online { .. }
-                    | Event::Offline { .. }
-                    | Event::Expired(_)
-                    | Event::StoreFailed(_) => return,
-                },
-            },
-        };
-        *conn = name(*conn);
+    fn store_mut(&mut self) -> Option<&mut StoreId> {
+        match self {
+            Self::Other(Effect::Store { id, .. }) => Some(id),
+            _ => None,
+        }
     }
 }

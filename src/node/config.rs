@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::contact::Contact;
@@ -16,7 +17,7 @@ use crate::time::Micros;
 #[non_exhaustive]
 pub struct NodeConfig {
     /// Who this instance is.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// The contacts that were stored.
     pub contacts: Vec<Contact>,
     /// The open invitations that were stored.
@@ -48,7 +49,7 @@ impl NodeConfig {
     #[must_use]
     pub fn new(identity: Identity) -> Self {
         Self {
-            identity,
+            identity: identity.into(),
             contacts: Vec::new(),
             invitations: Vec::new(),
             url: None,

@@ -6,9 +6,13 @@ mod config;
 mod conn;
 mod event;
 mod machine;
+mod output;
 mod route;
+mod routes;
 mod shared;
+mod spares;
 mod timers;
+mod told;
 
 pub use config::NodeConfig;
 pub use event::{Event, Purpose, Record};
@@ -154,7 +158,7 @@ impl<S: Suite> Node<S> {
         if url.as_deref().is_some_and(|url| !is_websocket_url(url)) {
             return Err(Misuse::Url);
         }
-        self.inner.settings.url = url;
+        self.inner.config.url = url;
         Ok(())
     }
 
@@ -224,7 +228,7 @@ impl<S: Suite> Node<S> {
         if self.inner.shutting_down {
             return Err(Misuse::ShuttingDown);
         }
-        if self.inner.conns.len() >= self.inner.settings.max_connections {
+        if self.inner.conns.len() >= self.inner.config.max_connections {
             return Err(Misuse::TooManyConnections);
         }
         let opening = Opening {

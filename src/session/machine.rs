@@ -6,18 +6,17 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::canon::compare_rebased;
-use crate::channel::{Channel, Diagnosis, SendError, Sibling};
+use crate::channel::{Diagnosis, SendError, Sibling};
 use crate::contact::Contact;
 use crate::crypto::{Instance, KeyPair, PublicKey, Random, Static, Suite};
 use crate::establish::{EstablishConfig, Established, Establishment, Group, Surroundings};
 use crate::fault::{Fault, Refusal, Why};
 use crate::handshake::{
-    Acceptor, Asked, CommunicationRequest, HandshakeConfig, Handshaken, Initiator,
+    Acceptor, CommunicationRequest, HandshakeConfig, Handshaken, Initiator,
 };
 use crate::identity::Identity;
 use crate::io::{Closed, Full, Kind, Message, NotStored, Output};
-use crate::note::{Layer, Note};
-use crate::pairing::{Pairing, PairingConfig, PairingEvent, Token};
+use crate::pairing::{Pairing, PairingConfig, Token};
 use crate::role::Role;
 use crate::step::Step;
 use crate::time::{Deadline, Micros, Now};
@@ -73,17 +72,17 @@ pub enum SessionEvent {
 /// [`tick`](Self::tick). *Poll*: [`poll`](Self::poll). *Look*: [`step`](Self::step), [`deadline`](Self::deadline).
 #[derive(Clone, Debug)]
 pub struct Session<S: Suite> {
-    role: Role,
-    config: SessionConfig,
-    own: Arc<Identity>,
-    random: Random,
-    wanted: Option<(Group, Option<Token>)>,
-    stage: Stage<S>,
-    plain: VecDeque<(Kind, Vec<u8>)>,
-    events: VecDeque<Output<SessionEvent>>,
-    fault: Option<Fault>,
-    told: bool,
-    latest: Micros,
+    pub(super) role: Role,
+    pub(super) config: SessionConfig,
+    pub(super) own: Arc<Identity>,
+    pub(super) random: Random,
+    pub(super) wanted: Option<(Group, Option<Token>)>,
+    pub(super) stage: Stage<S>,
+    pub(super) plain: VecDeque<(Kind, Vec<u8>)>,
+    pub(super) events: VecDeque<Output<SessionEvent>>,
+    pub(super) fault: Option<Fault>,
+    pub(super) told: bool,
+    pub(super) latest: Micros,
 }
 
 compare_rebased!(Session {
@@ -91,7 +90,7 @@ compare_rebased!(Session {
 });
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Stage<S: Suite> {
+pub(super) enum Stage<S: Suite> {
     Initiating(Initiator<S>),
     Accepting(Acceptor<S>),
     Establishing(Link<S>, Establishment<S>),
@@ -101,7 +100,7 @@ enum Stage<S: Suite> {
     Ended(Option<Link<S>>, Step),
 }
 
-type Link<S> = alloc::boxed::Box<Handshaken<S>>;
+pub(super) type Link<S> = alloc::boxed::Box<Handshaken<S>>;
 
 impl<S: Suite> Session<S> {
     /// The side that dialled, on an open WebSocket.
@@ -379,7 +378,7 @@ impl<S: Suite> Session<S> {
         channel.diagnose(Some(&static_key), siblings)
     }
 
-    fn fail(&mut self, fault: Fault) {
+    pub(super) fn fail(&mut self, fault: Fault) {
         if self.fault.is_none() && !matches!(self.stage, Stage::Ended(..)) {
             self.fault = Some(fault);
             self.end(None);
@@ -387,7 +386,7 @@ impl<S: Suite> Session<S> {
     }
 
     /// Goes to the final state; the secrets go with what is dropped. Frames that are sealed already are kept.
-    fn end(&mut self, step: Option<Step>) {
+    pub(super) fn end(&mut self, step: Option<Step>) {
         let step = step.unwrap_or_else(|| self.step());
         let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
         let link = match stage {
@@ -405,202 +404,6 @@ impl<S: Suite> Session<S> {
         if link.channel.has_post_mortem() {
             self.stage = Stage::Ended(Some(link), step);
         }
-    }
-
-    /// Moves everything as far as it goes: what one layer puts out, the next one takes in.
-    fn pump(&mut self, now: Now, node: &mut dyn Surroundings) {
-        while self.pump_once(now, node) {}
-    }
-
-    /// One round; whether something moved that another round has to look at.
-    fn pump_once(&mut self, now: Now, node: &mut dyn Surroundings) -> bool {
-        match &mut self.stage {
-            Stage::Initiating(_) => self.pump_initiator(now),
-            Stage::Accepting(_) => self.pump_acceptor(now),
-            Stage::Establishing(..) => self.pump_establishment(now, node),
-            Stage::Pairing(..) => self.pump_pairing(now, node),
-            Stage::Connected(link) => {
-                if let Some(fault) = link.channel.take_fault() {
-                    self.fail(fault);
-                }
-                false
-            }
-            Stage::Ended(..) => false,
-        }
-    }
-
-    fn pump_initiator(&mut self, now: Now) -> bool {
-        let Stage::Initiating(handshake) = &mut self.stage else { return false };
-        let mut bytes = Vec::new();
-        match handshake.poll(&mut bytes) {
-            None => false,
-            Some(Output::Send(kind)) => {
-                self.plain.push_back((kind, bytes));
-                true
-            }
-            Some(Output::Note(note)) => {
-                self.events.push_back(Output::Note(note));
-                true
-            }
-            Some(Output::Fault(fault)) => {
-                self.fail(fault);
-                false
-            }
-            Some(Output::Event(())) => {
-                let step = handshake.step();
-                let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
-                let Stage::Initiating(handshake) = stage else { return false };
-                let (Some(done), Some((group, _))) = (handshake.finish(), &self.wanted) else {
-                    return false;
-                };
-                let establishment = Establishment::initiator(
-                    now,
-                    self.config.establish.clone(),
-                    self.own.clone(),
-                    done.peer,
-                    self.random.fork(),
-                    group.clone(),
-                );
-                self.stage = Stage::Establishing(done.into(), establishment);
-                true
-            }
-        }
-    }
-
-    fn pump_acceptor(&mut self, now: Now) -> bool {
-        let Stage::Accepting(handshake) = &mut self.stage else { return false };
-        let mut bytes = Vec::new();
-        match handshake.poll(&mut bytes) {
-            None => false,
-            Some(Output::Send(kind)) => {
-                self.plain.push_back((kind, bytes));
-                true
-            }
-            Some(Output::Note(note)) => {
-                self.events.push_back(Output::Note(note));
-                true
-            }
-            Some(Output::Fault(fault)) => {
-                self.fail(fault);
-                false
-            }
-            Some(Output::Event(Asked::Request(request))) => {
-                if request.source == self.own.instance_key().public().presented() {
-                    handshake.refuse(Refusal::Oneself);
-                }
-                self.events.push_back(Output::Event(SessionEvent::Request(request)));
-                true
-            }
-            Some(Output::Event(Asked::Done)) => {
-                let step = handshake.step();
-                let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
-                let Stage::Accepting(handshake) = stage else { return false };
-                let Some(done) = handshake.finish() else { return false };
-                let establishment = Establishment::acceptor(
-                    now,
-                    self.config.establish.clone(),
-                    self.own.clone(),
-                    done.peer,
-                    self.random.fork(),
-                );
-                self.stage = Stage::Establishing(done.into(), establishment);
-                true
-            }
-        }
-    }
-
-    fn pump_establishment(&mut self, now: Now, node: &mut dyn Surroundings) -> bool {
-        let Stage::Establishing(link, establishment) = &mut self.stage else { return false };
-        let mut moved = false;
-        let mut established = None;
-        let mut fault = None;
-        loop {
-            let mut bytes = Vec::new();
-            match establishment.poll(&mut bytes) {
-                None => {}
-                Some(Output::Event(peer)) => established = Some(peer),
-                Some(Output::Fault(f)) => fault = Some(f),
-                Some(Output::Note(note)) => self.events.push_back(framed(note, link)),
-                Some(Output::Send(kind)) => {
-                    send(&mut link.channel, now, kind, bytes, &mut self.events);
-                }
-            }
-            if established.is_some() || fault.is_some() {
-                break;
-            }
-            if establishment.has_output() {
-                continue;
-            }
-            // The next message only when the last one has had its effect.
-            let Some(message) = link.channel.received() else { break };
-            moved = true;
-            establishment.message(now, message, node);
-        }
-        // The step of a channel's fault is the step that the connection was in.
-        let step = establishment.step();
-        if fault.is_none()
-            && let Some(of_channel) = link.channel.take_fault()
-        {
-            fault = Some(of_channel.why.at(step));
-        }
-        if let Some(fault) = fault {
-            self.fail(fault);
-            node.challenge_answered();
-            return false;
-        }
-        let Some(peer) = established else { return moved };
-        self.events.push_back(Output::Event(SessionEvent::Established(peer.clone())));
-        let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
-        let Stage::Establishing(link, _) = stage else { return false };
-        let config = self.config.pairing.clone();
-        self.stage = match (self.role, &peer.group, self.wanted.take()) {
-            (Role::Acceptor, Group::Pairing, _) => {
-                Stage::Pairing(link, Pairing::acceptor(now, config, self.own.clone(), peer))
-            }
-            (Role::Initiator, Group::Pairing, Some((_, Some(token)))) => {
-                let own = self.own.clone();
-                Stage::Pairing(link, Pairing::initiator(now, config, own, peer, &token))
-            }
-            _ => Stage::Connected(link),
-        };
-        true
-    }
-
-    fn pump_pairing(&mut self, now: Now, node: &mut dyn Surroundings) -> bool {
-        let Stage::Pairing(link, pairing) = &mut self.stage else { return false };
-        loop {
-            let mut bytes = Vec::new();
-            match pairing.poll(&mut bytes) {
-                Some(Output::Note(note)) => self.events.push_back(framed(note, link)),
-                Some(Output::Send(kind)) => {
-                    send(&mut link.channel, now, kind, bytes, &mut self.events);
-                }
-                Some(Output::Event(event)) => {
-                    self.events.push_back(Output::Event(match event {
-                        PairingEvent::Store(contact) => SessionEvent::Store(contact),
-                        PairingEvent::Paired => SessionEvent::Paired,
-                        PairingEvent::Close => SessionEvent::Close,
-                    }));
-                    if event_is_close(self.events.back()) {
-                        self.end(Some(Step::Closing));
-                        return false;
-                    }
-                }
-                Some(Output::Fault(fault)) => {
-                    self.fail(fault);
-                    return false;
-                }
-                None => match link.channel.received() {
-                    Some(message) => pairing.message(now, message, node),
-                    None => break,
-                },
-            }
-        }
-        if let Some(fault) = link.channel.take_fault() {
-            let step = pairing.step();
-            self.fail(fault.why.at(step));
-        }
-        false
     }
 
     pub(crate) fn rebase(&mut self, now: Micros) {
@@ -624,41 +427,4 @@ impl<S: Suite> Session<S> {
             }
         }
     }
-}
-
-fn event_is_close(event: Option<&Output<SessionEvent>>) -> bool {
-    matches!(event, Some(Output::Event(SessionEvent::Close)))
-}
-
-/// Seals a message of the layer above, and completes the note of it by what only the channel knows.
-fn send<S: Suite>(
-    channel: &mut Channel<S>,
-    now: Now,
-    kind: Kind,
-    bytes: Vec<u8>,
-    events: &mut VecDeque<Output<SessionEvent>>,
-) {
-    let message = match kind {
-        Kind::Binary => Message::Binary(&bytes),
-        // The layers above write texts as texts.
-        Kind::Text => Message::Text(core::str::from_utf8(&bytes).unwrap_or_default()),
-    };
-    // Control messages are far below every bound of the channel; if its nonces are used up it says so itself.
-    if channel.send(now, message).is_ok()
-        && let Some(Output::Note(note)) = events.back_mut()
-        && note.sent
-    {
-        let (bytes, nonce) = channel.last_frame();
-        (note.bytes, note.nonce) = (bytes, Some(nonce));
-    }
-    zeroize::Zeroize::zeroize(&mut { bytes });
-}
-
-/// A note of a message that came in the frame opened last; one of a message to be sent is completed by [`send`].
-fn framed<S: Suite>(mut note: Note, link: &Link<S>) -> Output<SessionEvent> {
-    if !note.sent && note.layer != Layer::Handshake {
-        let (bytes, nonce) = link.channel.last_frame();
-        (note.bytes, note.nonce) = (bytes, Some(nonce));
-    }
-    Output::Note(note)
 }

@@ -8,5 +8,6 @@
 //! ```
 
 mod machine;
+mod pump;
 
 pub use machine::{Opening, Session, SessionConfig, SessionEvent};
