@@ -101,8 +101,9 @@ fn says(code: &str, word: &str) -> bool {
     let in_name = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     code.match_indices(word).any(|(at, _)| {
         let after = code[at + word.len()..].chars().next();
-        let ends_in_name = in_name(word.chars().next_back());
-        !in_name(code[..at].chars().next_back()) && !(ends_in_name && in_name(after))
+        let part_of_another = in_name(code[..at].chars().next_back());
+        let goes_on = in_name(word.chars().next_back()) && in_name(after);
+        !part_of_another && !goes_on
     })
 }
 

@@ -328,7 +328,9 @@ fn command_of((kind, content): &Wire) -> String {
 fn recorded_answers(case: &Value) -> Vec<String> {
     let mut answers = Vec::new();
     for answer in list(&case["received"]) {
-        let command = answer.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let command = answer
+            .as_str()
+            .and_then(|text| serde_json::from_str::<Value>(text).ok());
         if let Some(digits) = answer.get("hex") {
             answers.push(format!("{} bytes", bytes(digits).len()));
         } else if let Some(command) = command.as_ref().and_then(|json| json["command"].as_str()) {
