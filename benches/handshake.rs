@@ -5,9 +5,8 @@
 use std::hint::black_box;
 
 use chumwire::crypto::{Instance, KeyPair, Nacl, Purpose, Random, Reference, Suite};
-use chumwire::handshake::{Acceptor, HandshakeConfig, Initiator};
+use chumwire::handshake::{Acceptor, Arrival, HandshakeConfig, Initiator};
 use chumwire::io::{Kind, Message, Output};
-use chumwire::step::Step;
 use chumwire::time::Now;
 use criterion::{Criterion, criterion_group, criterion_main};
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -19,7 +18,7 @@ fn handshake<S: Suite>(a: &KeyPair<Instance>, b: &KeyPair<Instance>, random: &mu
     let mut initiator =
         Initiator::<S>::new(now, config.clone(), a.used_as(), b.public(), random.fork());
     let mut acceptor =
-        Acceptor::<S>::new(now, config, vec![b.clone()], vec![], random.fork(), Step::Request);
+        Acceptor::<S>::new(now, config, vec![b.clone()], vec![], random.fork(), Arrival::Direct);
     let mut bytes = Vec::new();
     loop {
         let mut moved = false;

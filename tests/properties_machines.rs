@@ -12,7 +12,7 @@ use chumwire::establish::{
     keys_object, person_id_object, sync,
 };
 use chumwire::fault::{CloseReason, Fault};
-use chumwire::handshake::{Acceptor, HandshakeConfig, Initiator, communication_ready};
+use chumwire::handshake::{Acceptor, Arrival, HandshakeConfig, Initiator, communication_ready};
 use chumwire::identity::Identity;
 use chumwire::io::{Closed, ConnId, Effect, Machine, NotStored, Output, Source, StoreId};
 use chumwire::node::{Event, Node, NodeConfig};
@@ -21,6 +21,7 @@ use chumwire::session::SessionEvent;
 use chumwire::step::Step;
 use chumwire::time::{Deadline, Micros, Millis, Now};
 use proptest::prelude::*;
+use support::arrival::handed_over;
 use support::bench::{Bench, Tester, Wire, borrowed};
 use support::generate::{any_end, any_message};
 use support::people::made_up;
@@ -154,7 +155,7 @@ fn initiator(now: Now) -> Initiator<Nacl> {
     )
 }
 
-fn acceptor(now: Now, first: Step) -> Acceptor<Nacl> {
+fn acceptor(now: Now, arrival: Arrival) -> Acceptor<Nacl> {
     let keys = vec![made_up("alice").instance_key().clone()];
     let random = Random::new([2; 32]);
     Acceptor::new(
@@ -163,7 +164,7 @@ fn acceptor(now: Now, first: Step) -> Acceptor<Nacl> {
         keys,
         Vec::new(),
         random,
-        first,
+        arrival,
     )
 }
 
@@ -348,10 +349,10 @@ proptest! {
     fn an_acceptor_takes_anything(
         now in any_now(),
         asked in any::<bool>(),
-        handed_over in any::<bool>(),
+        behind_a_relay in any::<bool>(),
         inputs in any_inputs(),
     ) {
-        let mut machine = acceptor(now, if handed_over { Step::Handover } else { Step::Request });
+        let mut machine = acceptor(now, if behind_a_relay { handed_over() } else { Arrival::Direct });
         if asked {
             let mut other = initiator(now);
             let mut bytes = Vec::new();

@@ -10,7 +10,7 @@ use chumwire::contact::Contact;
 use chumwire::crypto::{Instance, KeyPair, PublicKey, Random, Static, Suite};
 use chumwire::establish::Group;
 use chumwire::fault::CloseReason;
-use chumwire::handshake::{Acceptor, Asked, HandshakeConfig, Initiator};
+use chumwire::handshake::{Acceptor, Arrival, Asked, HandshakeConfig, Initiator};
 use chumwire::identity::Identity;
 use chumwire::io::{Closed, Kind, Message, Output};
 use chumwire::pairing::Invitation;
@@ -19,6 +19,7 @@ use chumwire::session::{Opening, Session, SessionConfig, SessionEvent};
 use chumwire::step::Step;
 use chumwire::time::{Micros, Millis, Now};
 use serde_json::Value;
+use support::arrival::handed_over;
 use support::people::{key_pair, recorded};
 use support::stub::Stub;
 use support::vectors::{array, by_rule, bytes, is_recorded, list, load, size, text};
@@ -193,8 +194,8 @@ fn acceptor_of<S: Suite>(file: &str) {
             .is_some_and(|text| text.contains("connection_handover"))
     });
     let (messages, first) = match handover {
-        Some(at) => (&all[at + 1..], Step::Handover),
-        None => (all, Step::Request),
+        Some(at) => (&all[at + 1..], handed_over()),
+        None => (all, Arrival::Direct),
     };
     let ephemeral = &vectors["keys"]["ephemeral"]["A"][0];
     let draws = draws::of_session(ephemeral, going(messages, "out"), 0);
@@ -324,7 +325,7 @@ fn a_direct_handshake_and_its_frames_are_the_recorded_ones<S: Suite>() {
         Initiator::<S>::new(NOW, config.clone(), own.clone(), target.public(), random);
     let random = side(&vectors, Role::Acceptor);
     let keys = vec![target];
-    let mut acceptor = Acceptor::<S>::new(NOW, config, keys, Vec::new(), random, Step::Request);
+    let mut acceptor = Acceptor::<S>::new(NOW, config, keys, Vec::new(), random, Arrival::Direct);
 
     let mut bytes = Vec::new();
     assert_eq!(sent(initiator.poll(&mut bytes), &bytes), due(0));

@@ -8,10 +8,9 @@ use chumwire::crypto::{
     self, Ephemeral, Instance, KeyPair, PublicKey, Purpose, Random, RawKey, Secret, Static, Suite,
 };
 use chumwire::fault::Fault;
-use chumwire::handshake::{Acceptor, HandshakeConfig, Handshaken, Initiator, communication_ready};
+use chumwire::handshake::{Acceptor, Arrival, HandshakeConfig, Handshaken, Initiator, communication_ready};
 use chumwire::io::{Message, Output};
 use chumwire::role::Role;
-use chumwire::step::Step;
 use chumwire::time::Now;
 use dryoc::classic::crypto_box::crypto_box_beforenm;
 use serde_json::Value;
@@ -153,7 +152,7 @@ fn faulty_initiators_end_by_name<S: Suite<Pair: RawKey>>() {
             vec![own.clone()],
             Vec::new(),
             Random::new([3; 32]),
-            Step::Request,
+            Arrival::Direct,
         );
         // What is glued to the key message goes to the same machine. Other frames were sealed for the key of the
         // recorded session, which a channel is made from.
@@ -232,7 +231,7 @@ fn an_unknown_target_is_refused_after_the_key_message() {
         vec![own],
         Vec::new(),
         Random::new([3; 32]),
-        Step::Request,
+        Arrival::Direct,
     );
     acceptor.message(
         Now::default(),

@@ -10,7 +10,7 @@ use chumwire::fault::{TokenFault, Why};
 use chumwire::io::{Closed, Kind, NotStored, Output};
 use chumwire::objects::PersonId;
 use chumwire::session::{Opening, Session, SessionConfig, SessionEvent};
-use chumwire::step::Step;
+use chumwire::handshake::Arrival;
 use chumwire::time::{Micros, Now};
 
 use crate::people::{ALICE, BOB, TOKEN, invitation};
@@ -120,7 +120,7 @@ pub fn session(actions: Vec<SessionAction>) {
         config(),
         Arc::new(ALICE.clone()),
         of_alice,
-        Step::Request,
+        Arrival::Direct,
     );
     let side = |session, other, holds| Side {
         session,

@@ -11,7 +11,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::wire::{CommunicationRequest, communication_ready};
-use super::{Handshaken, HandshakeConfig, open_key};
+use super::{Arrival, Handshaken, HandshakeConfig, open_key};
 use crate::canon::compare_rebased;
 use crate::channel::Channel;
 use crate::crypto::{
@@ -77,7 +77,7 @@ struct Keyed {
 
 impl<S: Suite> Acceptor<S> {
     /// Waits for a request for one of `own` keys. `person_keys` are ours, too, and only serve to name a frequent
-    /// mistake. `first` is the step it starts in: [`Step::Handover`] behind a relay, else [`Step::Request`].
+    /// mistake.
     #[must_use]
     pub fn new(
         now: Now,
@@ -85,9 +85,12 @@ impl<S: Suite> Acceptor<S> {
         own: Vec<KeyPair<Instance>>,
         person_keys: Vec<[u8; 32]>,
         random: Random,
-        first: Step,
+        arrival: Arrival,
     ) -> Self {
-        let state = if first == Step::Handover { State::Handover } else { State::Request };
+        let state = match arrival.step() {
+            Step::Handover => State::Handover,
+            _ => State::Request,
+        };
         Self {
             out: Outbox::new(Layer::Handshake, config.notes),
             limit: now.mono + config.step,

@@ -1,10 +1,12 @@
 //! The encryption handshake: two plain texts, two sealed ephemeral keys. Follows spec 03.
 
 mod acceptor;
+mod arrival;
 mod initiator;
 mod wire;
 
 pub use acceptor::{Acceptor, Asked};
+pub use arrival::{Arrival, HandedOver};
 pub use initiator::Initiator;
 pub use wire::{CommunicationRequest, communication_ready, read_communication_ready};
 

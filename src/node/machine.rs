@@ -15,6 +15,7 @@ use super::timers::{Owner, Timers};
 use crate::canon::Ignored;
 use crate::crypto::{Random, Suite};
 use crate::fault::{CloseReason, Fault, Why};
+use crate::handshake::Arrival;
 use crate::io::{Closed, ConnId, Effect, Full, Kind, Message, StoreId};
 use crate::limits;
 use crate::objects::PersonId;
@@ -191,7 +192,7 @@ impl<S: Suite> Inner<S> {
             self.session_config(),
             self.shared.own.clone(),
             self.random.fork(),
-            Step::Request,
+            Arrival::Direct,
         );
         let mut conn = Conn::new(Purpose::Incoming, Stage::Session(session.into()));
         conn.half_open_until = Some(now.mono + self.config.step);

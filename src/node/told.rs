@@ -10,11 +10,12 @@ use super::shared::View;
 use crate::crypto::Suite;
 use crate::establish::{Established, Group};
 use crate::fault::{Part, Why};
+use crate::handshake::Arrival;
 use crate::io::{ConnId, NotStored, Output, StoreId};
+use crate::limits;
 use crate::relay::RegistrationEvent;
 use crate::role::Role;
 use crate::session::{Session, SessionEvent};
-use crate::step::Step;
 use crate::time::Now;
 
 impl<S: Suite> Inner<S> {
@@ -30,22 +31,29 @@ impl<S: Suite> Inner<S> {
             Output::Note(note) => self.event(Event::Note { conn: id, note }),
             Output::Fault(fault) => self.end(now, id, Some(fault)),
             Output::Event(RegistrationEvent::Registered { .. }) => self.registered(),
-            Output::Event(RegistrationEvent::HandedOver) => {
-                // From here on the connection is a session of its own: not one message is between the two.
-                let session = Session::acceptor(
-                    now,
-                    self.session_config(),
-                    self.shared.own.clone(),
-                    self.random.fork(),
-                    Step::Handover,
-                );
-                if let Some(conn) = self.conns.get_mut(&id) {
-                    conn.stage = Stage::Session(session.into());
-                    conn.half_open_until = Some(now.mono + self.config.step);
-                }
-                self.fill_spares(now, true);
-            }
+            Output::Event(RegistrationEvent::HandedOver) => self.handed_over(now, id),
         }
+    }
+
+    /// From here on the connection is a session of its own: not one message is between the two.
+    fn handed_over(&mut self, now: Now, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let closing = Stage::Closing { limit: now.mono + limits::CLOSE };
+        let Stage::Spare(registration) = replace(&mut conn.stage, closing) else { return };
+        // It has told its last: nothing is left over.
+        let Some(token) = registration.into_handed_over() else { return };
+        conn.half_open_until = Some(now.mono + self.config.step);
+        let session = Session::acceptor(
+            now,
+            self.session_config(),
+            self.shared.own.clone(),
+            self.random.fork(),
+            Arrival::HandedOver(token),
+        );
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.stage = Stage::Session(session.into());
+        }
+        self.fill_spares(now, true);
     }
 
     pub(super) fn on_session(&mut self, now: Now, id: ConnId, output: Output<SessionEvent>) {

@@ -7,5 +7,5 @@ mod registration;
 mod server;
 pub mod wire;
 
-pub use registration::{HandedOver, NotTaken, Registration, RegistrationEvent};
+pub use registration::{NotTaken, Registration, RegistrationEvent};
 pub use server::{Relay, RelayConfig, RelayEvent, RelayStats};

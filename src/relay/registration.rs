@@ -19,6 +19,7 @@ use core::marker::PhantomData;
 use super::wire::{self, ToSpare};
 use crate::crypto::{self, Instance, KeyPair, Random, SEALED_CHALLENGE, Suite};
 use crate::fault::{Fault, Why};
+use crate::handshake::HandedOver;
 use crate::io::{Kind, Message, Output};
 use crate::limits;
 use crate::note::{Layer, Note};
@@ -88,10 +89,6 @@ pub enum NotTaken {
     #[error("the connection was handed over; the message belongs to what runs on it now")]
     HandedOver,
 }
-
-/// Proof that a connection was handed over and nothing of its registration is left over.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct HandedOver(());
 
 /// Outputs that wait to be polled before `Full` is answered. A parent that drains in its own call sees at most 3.
 const OUTPUTS: usize = 16;
@@ -189,20 +186,11 @@ impl<S: Suite> Registration<S> {
         })
     }
 
-    /// Ends the registration for the protocol that follows on its connection.
-    ///
-    /// # Errors
-    /// The registration, unchanged, while it is not handed over or still has something to be polled.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the error is the machine itself, given back"
-    )]
-    pub fn into_handed_over(self) -> Result<HandedOver, Self> {
-        if self.state == State::HandedOver && self.out.is_empty() {
-            Ok(HandedOver(()))
-        } else {
-            Err(self)
-        }
+    /// Ends the registration for the protocol that follows on its connection. `None` unless it was handed over and
+    /// has nothing left to be polled.
+    #[must_use]
+    pub fn into_handed_over(self) -> Option<HandedOver> {
+        (self.state == State::HandedOver && self.out.is_empty()).then(HandedOver::proven)
     }
 
     /// Counts all times from `now`, so that a parent can compare its children's states.

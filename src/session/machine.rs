@@ -12,7 +12,7 @@ use crate::crypto::{Instance, KeyPair, PublicKey, Random, Static, Suite};
 use crate::establish::{EstablishConfig, Established, Establishment, Group, Surroundings};
 use crate::fault::{Fault, Refusal, Why};
 use crate::handshake::{
-    Acceptor, CommunicationRequest, HandshakeConfig, Handshaken, Initiator,
+    Acceptor, Arrival, CommunicationRequest, HandshakeConfig, Handshaken, Initiator,
 };
 use crate::identity::Identity;
 use crate::io::{Closed, Full, Kind, Message, NotStored, Output};
@@ -122,15 +122,14 @@ impl<S: Suite> Session<S> {
         session
     }
 
-    /// The side that waits. `first` is [`Step::Handover`] behind a relay's `connection_handover`, else
-    /// [`Step::Request`].
+    /// The side that waits.
     #[must_use]
     pub fn acceptor(
         now: Now,
         config: SessionConfig,
         own: Arc<Identity>,
         mut random: Random,
-        first: Step,
+        arrival: Arrival,
     ) -> Self {
         let handshake = Acceptor::new(
             now,
@@ -138,7 +137,7 @@ impl<S: Suite> Session<S> {
             vec![own.instance_key().clone()],
             vec![*own.person_key().public().bytes()],
             random.fork(),
-            first,
+            arrival,
         );
         Self::new(now, Role::Acceptor, config, own, random, Stage::Accepting(handshake))
     }

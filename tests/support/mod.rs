@@ -1,6 +1,7 @@
 //! What the vector, transcript and property tests share. Each test uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod arrival;
 pub(crate) mod bench;
 pub(crate) mod draws;
 pub(crate) mod generate;

@@ -10,7 +10,7 @@ use chumwire::fault::Fault;
 use chumwire::io::{Kind, Output};
 use chumwire::pairing::Invitation;
 use chumwire::session::{Opening, Session, SessionConfig, SessionEvent};
-use chumwire::step::Step;
+use chumwire::handshake::Arrival;
 use chumwire::time::Now;
 
 use super::bench::{Wire, borrowed};
@@ -106,7 +106,7 @@ impl World {
                 Stub::default(),
             ),
             acceptor: Side::of(
-                Session::acceptor(now, config(), Arc::new(alice), of_alice, Step::Request),
+                Session::acceptor(now, config(), Arc::new(alice), of_alice, Arrival::Direct),
                 Stub::accepting(INVITATION.0),
             ),
         };

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use chumwire::channel::{Channel, ChannelConfig};
 use chumwire::crypto::{Instance, KeyPair, Nacl, NaclKey, PairKey, Purpose, Random, RawKey, Secret, Suite, TAG};
-use chumwire::handshake::{Acceptor, HandshakeConfig, Initiator};
+use chumwire::handshake::{Acceptor, Arrival, HandshakeConfig, Initiator};
 use chumwire::io::{Kind, Message, Output};
 use chumwire::role::Role;
-use chumwire::step::Step;
 use chumwire::time::Now;
 
 /// The lengths that padding makes of one length, in a random order: the bare ciphers get the same.
@@ -136,7 +135,7 @@ fn handshake(a: &KeyPair<Instance>, b: &KeyPair<Instance>, random: &mut Random) 
     let mut initiator =
         Initiator::<Nacl>::new(now, config.clone(), a.used_as(), b.public(), random.fork());
     let mut acceptor =
-        Acceptor::<Nacl>::new(now, config, vec![b.clone()], vec![], random.fork(), Step::Request);
+        Acceptor::<Nacl>::new(now, config, vec![b.clone()], vec![], random.fork(), Arrival::Direct);
     let mut bytes = Vec::new();
     loop {
         let mut moved = false;
