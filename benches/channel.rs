@@ -20,13 +20,21 @@ const LENGTHS: [usize; 3] = [64, 1024, 65_536];
 /// The lengths that padding makes of one length, in a random order: the bare cipher gets the same.
 fn padded_lengths(length: usize) -> Vec<usize> {
     let mut random = Random::new([9; 32]);
-    (0..4096).map(|_| length + 1 + random.below(Purpose::Jitter, 256) as usize).collect()
+    (0..4096)
+        .map(|_| length + 1 + random.below(Purpose::Jitter, 256) as usize)
+        .collect()
 }
 
 fn channel(role: Role) -> Channel<Nacl> {
     let random = Random::new([role.first_counter() as u8; 32]);
     let config = ChannelConfig::default();
-    Channel::from_session_key(Now::default(), Secret::take(&mut [7; 32]), role, random, config)
+    Channel::from_session_key(
+        Now::default(),
+        Secret::take(&mut [7; 32]),
+        role,
+        random,
+        config,
+    )
 }
 
 /// One message from one end to the other: sealed, polled, opened, read.
@@ -37,10 +45,12 @@ fn pass(
     frame: &mut Vec<u8>,
 ) -> usize {
     let now = Now::default();
-    from.send(now, Message::Binary(message)).expect("there is room");
+    from.send(now, Message::Binary(message))
+        .expect("there is room");
     let polled: Option<Output<()>> = from.poll(frame);
     assert!(polled.is_some());
-    to.message(now, Message::Binary(frame)).expect("there is room");
+    to.message(now, Message::Binary(frame))
+        .expect("there is room");
     to.received().expect("it came").bytes().len()
 }
 
@@ -76,7 +86,8 @@ fn bench(criterion: &mut Criterion) {
                 let length = *lengths.next().expect("without end");
                 let sealed = &mut sealed[..length + TAG];
                 key.seal(&[0; 24], black_box(&plain[..length]), sealed);
-                key.open(&[0; 24], black_box(sealed), &mut opened[..length]).expect("it opens");
+                key.open(&[0; 24], black_box(sealed), &mut opened[..length])
+                    .expect("it opens");
             });
         });
     }

@@ -2,55 +2,22 @@
 //!
 //! `cargo bench --bench handshake`
 
+#[path = "common/handshake.rs"]
+mod handshake;
+
 use std::hint::black_box;
 
-use chumwire::crypto::{Instance, KeyPair, Nacl, Purpose, Random, Reference, Suite};
-use chumwire::handshake::{Acceptor, Arrival, HandshakeConfig, Initiator};
-use chumwire::io::{Kind, Message, Output};
-use chumwire::time::Now;
+use chumwire::crypto::{KeyPair, Nacl, Purpose, Random, Reference};
 use criterion::{Criterion, criterion_group, criterion_main};
+use handshake::handshake;
 use x25519_dalek::{PublicKey, StaticSecret};
-
-/// A whole handshake in memory, both sides.
-fn handshake<S: Suite>(a: &KeyPair<Instance>, b: &KeyPair<Instance>, random: &mut Random) {
-    let now = Now::default();
-    let config = HandshakeConfig::default();
-    let mut initiator =
-        Initiator::<S>::new(now, config.clone(), a.used_as(), b.public(), random.fork());
-    let mut acceptor =
-        Acceptor::<S>::new(now, config, vec![b.clone()], vec![], random.fork(), Arrival::Direct);
-    let mut bytes = Vec::new();
-    loop {
-        let mut moved = false;
-        while let Some(output) = initiator.poll(&mut bytes) {
-            moved = true;
-            if let Output::Send(kind) = output {
-                acceptor.message(now, message(kind, &bytes));
-            }
-        }
-        while let Some(output) = acceptor.poll(&mut bytes) {
-            moved = true;
-            if let Output::Send(kind) = output {
-                initiator.message(now, message(kind, &bytes));
-            }
-        }
-        if !moved {
-            break;
-        }
-    }
-    black_box((initiator.finish().expect("done"), acceptor.finish().expect("done")));
-}
-
-fn message(kind: Kind, bytes: &[u8]) -> Message<'_> {
-    match kind {
-        Kind::Binary => Message::Binary(bytes),
-        Kind::Text => Message::Text(std::str::from_utf8(bytes).expect("texts are UTF-8")),
-    }
-}
 
 /// What both sides cannot do without: each makes a key pair and multiplies twice.
 fn bare(a: &StaticSecret, b: &StaticSecret) {
-    let (public_a, public_b) = (PublicKey::from(&StaticSecret::from([1; 32])), PublicKey::from(a));
+    let (public_a, public_b) = (
+        PublicKey::from(&StaticSecret::from([1; 32])),
+        PublicKey::from(a),
+    );
     for own in [a, b] {
         let ephemeral = StaticSecret::from([9; 32]);
         black_box(PublicKey::from(&ephemeral));

@@ -30,20 +30,29 @@ fn relayed() -> (Relay<Nacl>, ConnId) {
         while let Some(output) = registration.poll(&mut bytes) {
             if let Output::Send(_) = output {
                 let text = std::str::from_utf8(&bytes).expect("text");
-                relay.message(now, listener, Message::Text(text)).expect("room");
+                relay
+                    .message(now, listener, Message::Text(text))
+                    .expect("room");
             }
         }
         while let Some(effect) = relay.poll(&mut bytes) {
-            if let Effect::Send { kind: Kind::Text, .. } = effect {
+            if let Effect::Send {
+                kind: Kind::Text, ..
+            } = effect
+            {
                 let text = std::str::from_utf8(&bytes).expect("text");
-                registration.message(now, Message::Text(text)).expect("room");
+                registration
+                    .message(now, Message::Text(text))
+                    .expect("room");
             }
         }
     }
     let initiator = relay.accept(now, Source::Unknown).expect("room");
     let source = KeyPair::generate::<Nacl>(&mut Random::new([4; 32]), Purpose::StaticKey).public();
     let request = CommunicationRequest { source, target }.text();
-    relay.message(now, initiator, Message::Text(&request)).expect("room");
+    relay
+        .message(now, initiator, Message::Text(&request))
+        .expect("room");
     while relay.poll(&mut bytes).is_some() {}
     relay.drained(now, listener);
     (relay, initiator)
@@ -56,7 +65,9 @@ fn bench(criterion: &mut Criterion) {
         let message = vec![5; length];
         let (mut bytes, now) = (Vec::new(), Now::default());
         let mut pass = || {
-            relay.message(now, initiator, Message::Binary(black_box(&message))).expect("room");
+            relay
+                .message(now, initiator, Message::Binary(black_box(&message)))
+                .expect("room");
             while let Some(effect) = relay.poll(&mut bytes) {
                 if let Effect::Send { conn, .. } = effect {
                     relay.drained(now, conn);

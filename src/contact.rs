@@ -50,13 +50,19 @@ impl Contact {
     /// The device of that id.
     #[must_use]
     pub fn instance(&self, id: InstanceId) -> Option<&ContactInstance> {
-        self.instances.iter().find(|instance| instance.instance_id == id)
+        self.instances
+            .iter()
+            .find(|instance| instance.instance_id == id)
     }
 
     /// Takes over what a newer pairing says: the device replaces the one of the same id, others stay.
     pub(crate) fn merge(&mut self, newer: Self) {
         for instance in newer.instances {
-            match self.instances.iter_mut().find(|i| i.instance_id == instance.instance_id) {
+            match self
+                .instances
+                .iter_mut()
+                .find(|i| i.instance_id == instance.instance_id)
+            {
                 Some(old) => *old = instance,
                 None => self.instances.push(instance),
             }

@@ -305,9 +305,16 @@ impl Why {
     #[must_use]
     pub fn from_close(how: Closed) -> Self {
         match how {
-            Closed::ByPeer { code, reason } => Self::ClosedByPeer { code, reason: cut(reason, 123) },
-            Closed::Lost(cause) => Self::Lost { cause: cut(cause, 200) },
-            Closed::NotOpened(cause) => Self::NotOpened { cause: cut(cause, 200) },
+            Closed::ByPeer { code, reason } => Self::ClosedByPeer {
+                code,
+                reason: cut(reason, 123),
+            },
+            Closed::Lost(cause) => Self::Lost {
+                cause: cut(cause, 200),
+            },
+            Closed::NotOpened(cause) => Self::NotOpened {
+                cause: cut(cause, 200),
+            },
         }
     }
 

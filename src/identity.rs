@@ -66,12 +66,19 @@ impl Identity {
             })
         };
         let signing = |seed: Secret<KEY>| {
-            let public = SigningKey::from_bytes(seed.expose()).verifying_key().to_bytes();
+            let public = SigningKey::from_bytes(seed.expose())
+                .verifying_key()
+                .to_bytes();
             (seed, SignKey(public))
         };
-        let person = Person { email: email.into() };
+        let person = Person {
+            email: email.into(),
+        };
         let person_id = person.id();
-        let instance = Instance { name: name.into(), owner: person_id };
+        let instance = Instance {
+            name: name.into(),
+            owner: person_id,
+        };
         Self {
             person_id,
             instance_id: instance.id(),
@@ -172,7 +179,9 @@ impl fmt::Debug for Identity {
 /// The URL of a WebSocket, `ws://` or `wss://`, not longer than [`limits::URL`](crate::limits::URL).
 #[must_use]
 pub(crate) fn is_websocket_url(url: &str) -> bool {
-    let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"));
+    let rest = url
+        .strip_prefix("ws://")
+        .or_else(|| url.strip_prefix("wss://"));
     url.len() <= crate::limits::URL
         && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
         && !url.chars().any(|c| c.is_control() || c == ' ')

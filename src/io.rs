@@ -47,6 +47,20 @@ pub enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// The message of these bytes.
+    ///
+    /// # Errors
+    /// If it is a text that is not UTF-8.
+    pub const fn of(kind: Kind, bytes: &'a [u8]) -> Result<Self, core::str::Utf8Error> {
+        match kind {
+            Kind::Binary => Ok(Self::Binary(bytes)),
+            Kind::Text => match core::str::from_utf8(bytes) {
+                Ok(text) => Ok(Self::Text(text)),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
     /// Its kind.
     #[must_use]
     pub const fn kind(&self) -> Kind {

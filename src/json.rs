@@ -31,8 +31,14 @@ impl Object {
     pub(crate) fn expect(self, expected: &'static str) -> Result<Self, JsonFault> {
         match self.command() {
             Some(command) if command == expected => Ok(self),
-            Some(other) => Err(JsonFault::Command { expected, got: cut(other.to_string(), 32) }),
-            None => Err(JsonFault::Member { member: "command", expected: "a text" }),
+            Some(other) => Err(JsonFault::Command {
+                expected,
+                got: cut(other.to_string(), 32),
+            }),
+            None => Err(JsonFault::Member {
+                member: "command",
+                expected: "a text",
+            }),
         }
     }
 
@@ -42,7 +48,10 @@ impl Object {
     }
 
     pub(crate) fn text(&self, member: &'static str) -> Result<&str, JsonFault> {
-        self.optional_text(member)?.ok_or(JsonFault::Member { member, expected: "a text" })
+        self.optional_text(member)?.ok_or(JsonFault::Member {
+            member,
+            expected: "a text",
+        })
     }
 
     /// `null` and absence are the same.
@@ -50,7 +59,10 @@ impl Object {
         match self.0.get(member) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(JsonFault::Member { member, expected: "a text" }),
+            Some(_) => Err(JsonFault::Member {
+                member,
+                expected: "a text",
+            }),
         }
     }
 
@@ -70,16 +82,25 @@ impl Object {
         let value = self.0.get(member).and_then(|value| {
             // JavaScript has one kind of number: 25000.0 is an integer, too.
             value.as_u64().or_else(|| {
-                value.as_f64().filter(|f| *f >= 0.0 && *f < 9e15 && f % 1.0 == 0.0).map(|f| f as u64)
+                value
+                    .as_f64()
+                    .filter(|f| *f >= 0.0 && *f < 9e15 && f % 1.0 == 0.0)
+                    .map(|f| f as u64)
             })
         });
-        value.ok_or(JsonFault::Member { member, expected: "an integer" })
+        value.ok_or(JsonFault::Member {
+            member,
+            expected: "an integer",
+        })
     }
 
     pub(crate) fn object(&self, member: &'static str) -> Result<Self, JsonFault> {
         match self.0.get(member) {
             Some(Value::Object(members)) => Ok(Self(members.clone())),
-            _ => Err(JsonFault::Member { member, expected: "an object" }),
+            _ => Err(JsonFault::Member {
+                member,
+                expected: "an object",
+            }),
         }
     }
 

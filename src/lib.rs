@@ -4,7 +4,7 @@
 //! No machine here opens a socket, reads a clock, draws from a global generator, spawns, blocks, prints or locks. Bytes
 //! and the time go in, bytes and deadlines come out; a run is a function of its inputs. What moves the bytes is a
 //! *driver*: `chumwire-async-std` is one for sockets, `chumwire-sim` one for a simulated world, and
-//! `examples/blocking` one in a hundred lines of std threads.
+//! `examples/blocking` one on std threads.
 //!
 //! ```text
 //!                     Node                         Relay

@@ -25,7 +25,12 @@ enum Item<E> {
 
 impl<E> Outbox<E> {
     pub(crate) const fn new(layer: Layer, notes: bool) -> Self {
-        Self { queue: VecDeque::new(), layer, notes, failed: false }
+        Self {
+            queue: VecDeque::new(),
+            layer,
+            notes,
+            failed: false,
+        }
     }
 
     pub(crate) fn text(&mut self, name: &'static str, text: String) {
@@ -51,7 +56,13 @@ impl<E> Outbox<E> {
 
     fn note(&mut self, sent: bool, name: &'static str, bytes: usize) {
         if self.notes {
-            let note = Note { sent, layer: self.layer, name, bytes, nonce: None };
+            let note = Note {
+                sent,
+                layer: self.layer,
+                name,
+                bytes,
+                nonce: None,
+            };
             self.queue.push_back(Item::Other(Output::Note(note)));
         }
     }

@@ -1,5 +1,5 @@
 //! The blocking example driver does what the conformance kit wants of every driver.
-#![allow(
+#![expect(
     clippy::disallowed_methods,
     reason = "a driver runs in a thread; the core may not spawn"
 )]
@@ -32,7 +32,7 @@ impl DriverUnderTest for BlockingDriver {
         let running = thread::spawn(move || {
             let channels = (inputs, incoming);
             let TestHost { event, store } = host;
-            driver::run(machine, listener, channels, event, store, |_| false);
+            driver::run(machine, listener, channels, event, store);
         });
         Running::new(address, move || {
             let _ = stop.send(driver::Input::Stop);

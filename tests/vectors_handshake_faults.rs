@@ -8,7 +8,9 @@ use chumwire::crypto::{
     self, Ephemeral, Instance, KeyPair, PublicKey, Purpose, Random, RawKey, Secret, Static, Suite,
 };
 use chumwire::fault::Fault;
-use chumwire::handshake::{Acceptor, Arrival, HandshakeConfig, Handshaken, Initiator, communication_ready};
+use chumwire::handshake::{
+    Acceptor, Arrival, HandshakeConfig, Handshaken, Initiator, communication_ready,
+};
 use chumwire::io::{Message, Output};
 use chumwire::role::Role;
 use chumwire::time::Now;

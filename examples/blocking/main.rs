@@ -1,7 +1,7 @@
 //! Two nodes pair over a real socket, on threads and without any async runtime.
 //!
 //! `driver.rs` beside this file is the whole driver. Run it with `cargo run --example blocking`.
-#![allow(
+#![expect(
     clippy::disallowed_methods,
     reason = "the core may not read clocks or spawn; a program may"
 )]
@@ -19,16 +19,9 @@ use chumwire::identity::Identity;
 use chumwire::node::{Event, Node, NodeConfig};
 use chumwire::time::{Micros, Millis, Now};
 
-type Peer = Node<Nacl>;
+use driver::Input;
 
-/// The driver's monotonic clock starts when the driver does: until then it is zero.
-fn before_the_start() -> Result<Now, Box<dyn Error>> {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-    Ok(Now {
-        mono: Micros::ZERO,
-        wall: Millis(u64::try_from(wall)?),
-    })
-}
+type Peer = Node<Nacl>;
 
 fn fresh_seed() -> Result<[u8; 32], Box<dyn Error>> {
     let mut seed = [0; 32];
@@ -36,61 +29,64 @@ fn fresh_seed() -> Result<[u8; 32], Box<dyn Error>> {
     Ok(seed)
 }
 
-fn peer(email: &str) -> Result<Peer, Box<dyn Error>> {
-    let mut random = Random::new(fresh_seed()?);
-    let identity = Identity::generate::<Nacl>(&mut random, email, "laptop")?;
-    Ok(Peer::new(
-        NodeConfig::new(identity),
-        fresh_seed()?,
-        before_the_start()?,
-    )?)
+fn peer(email: &str, now: Now) -> Result<Peer, Box<dyn Error>> {
+    let identity = Identity::generate::<Nacl>(&mut Random::new(fresh_seed()?), email, "laptop")?;
+    Ok(Peer::new(NodeConfig::new(identity), fresh_seed()?, now)?)
 }
 
-/// Runs a node in a thread until it has paired and its connection is closed.
+/// Runs a node in a thread. The sender can stop it.
 fn start(
-    name: &'static str,
     peer: Peer,
     listener: Option<TcpListener>,
-    paired: Sender<String>,
-) -> JoinHandle<Peer> {
-    let event = move |event: Event, _: &[u8]| match event {
-        Event::Paired { contact, .. } => {
-            drop(paired.send(format!("{name} has paired with {}", contact.email)))
-        }
-        Event::Ended { fault, .. } => {
-            println!("{name}'s connection has ended, fault: {fault:?}");
-        }
-        _ => {}
-    };
+    events: Sender<Event>,
+) -> (Sender<Input>, JoinHandle<Peer>) {
+    let (inputs, inbox) = channel();
+    let stop = inputs.clone();
+    let event = move |event, _: &[u8]| drop(events.send(event));
     // A program would write the record to its disk here, and answer only after that.
     let store = |_record| Ok(());
-    let done = |peer: &Peer| peer.contacts().next().is_some() && peer.is_idle();
-    thread::spawn(move || driver::run(peer, listener, channel(), event, store, done))
+    let run = move || driver::run(peer, listener, (inputs, inbox), event, store);
+    (stop, thread::spawn(run))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut alice, mut bob) = (peer("alice@example.com")?, peer("bob@example.com")?);
+    // The driver's monotonic clock starts when the driver does: until then it is zero.
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let now = Now {
+        mono: Micros::ZERO,
+        wall: Millis(u64::try_from(wall)?),
+    };
+    let (mut alice, mut bob) = (
+        peer("alice@example.com", now)?,
+        peer("bob@example.com", now)?,
+    );
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("ws://{}", listener.local_addr()?);
-    let invitation = alice.invite(before_the_start()?, Micros::secs(60), &url)?;
-    bob.join(before_the_start()?, &invitation)?;
+    let invitation = alice.invite(now, Micros::secs(60), &url)?;
+    bob.join(now, &invitation)?;
 
-    let (tell, paired) = channel();
-    let alice = start("alice", alice, Some(listener), tell.clone());
-    let bob = start("bob", bob, None, tell);
-    for pairing in paired {
-        println!("{pairing}");
+    let (tell, events) = channel();
+    let nodes = [
+        start(alice, Some(listener), tell.clone()),
+        start(bob, None, tell),
+    ];
+    let mut ended = 0;
+    while ended < nodes.len() {
+        match events.recv()? {
+            Event::Paired { role, contact, .. } => {
+                println!("{role:?}: paired with {}", contact.email)
+            }
+            Event::Ended {
+                fault: Some(fault), ..
+            } => return Err(fault.to_string().into()),
+            Event::Ended { .. } => ended += 1,
+            _ => {}
+        }
     }
-    let alice = alice.join().map_err(|_| "alice's driver failed")?;
-    let bob = bob.join().map_err(|_| "bob's driver failed")?;
-    assert!(
-        alice
-            .contacts()
-            .any(|contact| contact.person_id == bob.identity().person_id())
-    );
-    assert!(
-        bob.contacts()
-            .any(|contact| contact.person_id == alice.identity().person_id())
-    );
+    for (stop, node) in nodes {
+        stop.send(Input::Stop)?;
+        let node = node.join().map_err(|_| "a driver failed")?;
+        assert_eq!(node.contacts().count(), 1);
+    }
     Ok(())
 }

@@ -53,7 +53,10 @@ impl fmt::Display for Diagnosis {
             Self::Ahead { distance } => write!(f, "reordered or lost, distance {distance}"),
             Self::Duplicate { distance } => write!(f, "duplicate of {distance} frames ago"),
             Self::WrongStart(at) => {
-                write!(f, "the peer starts at counter {at}: a wrong start, or a role conflict")
+                write!(
+                    f,
+                    "the peer starts at counter {at}: a wrong start, or a role conflict"
+                )
             }
             Self::MirroredOlder => f.write_str("mirrored: an older frame of ours came back"),
             Self::KeyMessage => f.write_str("a key message of a handshake"),
@@ -154,7 +157,9 @@ pub(super) fn diagnose<K: PairKey>(
         let mut own = sealer.counter().raw().checked_sub(2 * DISTANCE as u64);
         for _ in 0..DISTANCE {
             own = own.and_then(|counter| counter.checked_sub(2));
-            let Some(counter) = own.filter(|counter| *counter >= role.first_counter()) else { break };
+            let Some(counter) = own.filter(|counter| *counter >= role.first_counter()) else {
+                break;
+            };
             if search.opens_at(key, counter) {
                 return Diagnosis::MirroredOlder;
             }
@@ -168,14 +173,22 @@ pub(super) fn diagnose<K: PairKey>(
         return Diagnosis::KeyMessage;
     }
     for sibling in siblings.iter().take(SIBLINGS) {
-        for counter in [Some(sibling.next), sibling.next.checked_sub(2), sibling.next.checked_add(2)]
-            .into_iter()
-            .flatten()
+        for counter in [
+            Some(sibling.next),
+            sibling.next.checked_sub(2),
+            sibling.next.checked_add(2),
+        ]
+        .into_iter()
+        .flatten()
         {
             if search.opens_at(sibling.key, counter) {
                 return Diagnosis::OtherConnection;
             }
         }
     }
-    if search.left < frame.len() { Diagnosis::NotExamined } else { Diagnosis::TamperedOrForeign }
+    if search.left < frame.len() {
+        Diagnosis::NotExamined
+    } else {
+        Diagnosis::TamperedOrForeign
+    }
 }

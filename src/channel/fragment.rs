@@ -13,13 +13,17 @@ pub fn is_fragmented(kind: Kind, message: &[u8]) -> bool {
     match kind {
         Kind::Binary => message.len() > limits::FRAGMENT,
         // A text has at most as many code units as bytes, so most need not be counted.
-        Kind::Text => message.len() >= limits::WHOLE_TEXT && utf16_length(message) >= limits::WHOLE_TEXT,
+        Kind::Text => {
+            message.len() >= limits::WHOLE_TEXT && utf16_length(message) >= limits::WHOLE_TEXT
+        }
     }
 }
 
 /// UTF-16 code units of a UTF-8 text: one for each character, two for those of four bytes.
 fn utf16_length(text: &[u8]) -> usize {
-    text.iter().map(|byte| usize::from(byte & 0xc0 != 0x80) + usize::from(*byte >= 0xf0)).sum()
+    text.iter()
+        .map(|byte| usize::from(byte & 0xc0 != 0x80) + usize::from(*byte >= 0xf0))
+        .sum()
 }
 
 /// The word before the fragments of a message.
@@ -103,7 +107,11 @@ impl Assembler {
         match (self.state.take(), starts) {
             (Some(_), Some(_)) => Err(FragmentFault::StartInside),
             (None, Some(kind)) => {
-                self.state = Some(Pieces { kind, bytes: Vec::new(), count: 0 });
+                self.state = Some(Pieces {
+                    kind,
+                    bytes: Vec::new(),
+                    count: 0,
+                });
                 Ok(Assembled::Nothing)
             }
             (Some(pieces), None) if text == END => pieces.finish(),
@@ -120,7 +128,9 @@ impl Assembler {
     /// # Errors
     /// [`FragmentFault::TooLong`]
     pub fn binary<'a>(&mut self, bytes: &'a [u8]) -> Result<Assembled<'a>, FragmentFault> {
-        let Some(pieces) = &mut self.state else { return Ok(Assembled::Binary(bytes)) };
+        let Some(pieces) = &mut self.state else {
+            return Ok(Assembled::Binary(bytes));
+        };
         pieces.count += 1;
         if bytes.len() > self.limit - pieces.bytes.len() || pieces.count > limits::FRAGMENTS {
             self.state = None;

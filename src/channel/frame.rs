@@ -137,7 +137,11 @@ impl<K: PairKey> Opener<K> {
     /// For tests and replays: goes on at a counter.
     #[must_use]
     pub const fn at(key: K, counter: Counter) -> Self {
-        Self { key, counter, accepted: 0 }
+        Self {
+            key,
+            counter,
+            accepted: 0,
+        }
     }
 
     /// Opens one frame into `plain`, which is replaced.
@@ -159,7 +163,11 @@ impl<K: PairKey> Opener<K> {
         self.counter.advance();
         self.accepted += 1;
         let (text, start) = padding::strip(plain)?;
-        Ok(Opened { text, start, counter })
+        Ok(Opened {
+            text,
+            start,
+            counter,
+        })
     }
 
     pub(super) const fn key(&self) -> &K {

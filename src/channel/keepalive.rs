@@ -25,7 +25,10 @@ impl Keepalive {
     /// Starts both timers.
     #[must_use]
     pub fn start(now: Micros) -> Self {
-        Self { send_at: now + limits::KEEPALIVE_SEND, give_up_at: now + limits::KEEPALIVE_GIVE_UP }
+        Self {
+            send_at: now + limits::KEEPALIVE_SEND,
+            give_up_at: now + limits::KEEPALIVE_GIVE_UP,
+        }
     }
 
     /// A message was sent.
@@ -59,8 +62,14 @@ impl Keepalive {
     /// The earlier of the two timers.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
-        let send = Deadline { at: self.send_at, why: Alarm::KeepaliveSend };
-        let give_up = Deadline { at: self.give_up_at, why: Alarm::KeepaliveGiveUp };
+        let send = Deadline {
+            at: self.send_at,
+            why: Alarm::KeepaliveSend,
+        };
+        let give_up = Deadline {
+            at: self.give_up_at,
+            why: Alarm::KeepaliveGiveUp,
+        };
         send.min(give_up)
     }
 

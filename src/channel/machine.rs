@@ -29,7 +29,10 @@ pub struct ChannelConfig {
 
 impl Default for ChannelConfig {
     fn default() -> Self {
-        Self { max_message: limits::ASSEMBLED, max_queued: limits::WINDOW }
+        Self {
+            max_message: limits::ASSEMBLED,
+            max_queued: limits::WINDOW,
+        }
     }
 }
 
@@ -76,21 +79,47 @@ pub struct Channel<S: Suite> {
 }
 
 compare_rebased!(Channel {
-    role, config, sealer, opener, keepalive, assembler, frames, frame_bytes, inbox, inbox_bytes,
-    fault, told, post_mortem, current, plain_buffers, frame_buffers, last_frame,
+    role,
+    config,
+    sealer,
+    opener,
+    keepalive,
+    assembler,
+    frames,
+    frame_bytes,
+    inbox,
+    inbox_bytes,
+    fault,
+    told,
+    post_mortem,
+    current,
+    plain_buffers,
+    frame_buffers,
+    last_frame,
 });
 
 /// A message on its way to the application.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Delivery {
     /// Part of the plaintext of one frame.
-    Frame { kind: Kind, plain: Wiped, start: usize, end: usize },
-    Assembled { kind: Kind, bytes: Wiped },
+    Frame {
+        kind: Kind,
+        plain: Wiped,
+        start: usize,
+        end: usize,
+    },
+    Assembled {
+        kind: Kind,
+        bytes: Wiped,
+    },
 }
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self::Assembled { kind: Kind::Binary, bytes: Wiped::default() }
+        Self::Assembled {
+            kind: Kind::Binary,
+            bytes: Wiped::default(),
+        }
     }
 }
 
@@ -104,9 +133,12 @@ impl Delivery {
 
     fn message(&self) -> Message<'_> {
         let (kind, bytes) = match self {
-            Self::Frame { kind, plain, start, end } => {
-                (kind, plain.get(*start..*end).unwrap_or_default())
-            }
+            Self::Frame {
+                kind,
+                plain,
+                start,
+                end,
+            } => (kind, plain.get(*start..*end).unwrap_or_default()),
             Self::Assembled { kind, bytes } => (kind, bytes.as_slice()),
         };
         match kind {
@@ -244,14 +276,30 @@ impl<S: Suite> Channel<S> {
             }
             Assembled::Text(text) => {
                 let end = start + text.len();
-                Delivery::Frame { kind: Kind::Text, plain, start, end }
+                Delivery::Frame {
+                    kind: Kind::Text,
+                    plain,
+                    start,
+                    end,
+                }
             }
             Assembled::Binary(bytes) => {
                 let end = start + bytes.len();
-                Delivery::Frame { kind: Kind::Binary, plain, start, end }
+                Delivery::Frame {
+                    kind: Kind::Binary,
+                    plain,
+                    start,
+                    end,
+                }
             }
-            Assembled::LongText(text) => Delivery::Assembled { kind: Kind::Text, bytes: text.into_bytes().into() },
-            Assembled::LongBinary(bytes) => Delivery::Assembled { kind: Kind::Binary, bytes: bytes.into() },
+            Assembled::LongText(text) => Delivery::Assembled {
+                kind: Kind::Text,
+                bytes: text.into_bytes().into(),
+            },
+            Assembled::LongBinary(bytes) => Delivery::Assembled {
+                kind: Kind::Binary,
+                bytes: bytes.into(),
+            },
         };
         self.inbox_bytes += delivery.len();
         self.inbox.push_back(delivery);
@@ -260,12 +308,19 @@ impl<S: Suite> Channel<S> {
 
     fn why(&self, fault: FragmentFault) -> Why {
         match fault {
-            FragmentFault::StartInside => Why::Fragments { what: "a start inside a message" },
-            FragmentFault::EndOutside => Why::Fragments { what: "an end without a start" },
-            FragmentFault::TextInside => Why::Fragments { what: "a text inside a message" },
-            FragmentFault::TooLong => {
-                Why::Limit { what: "bytes of an assembled message", limit: self.config.max_message }
-            }
+            FragmentFault::StartInside => Why::Fragments {
+                what: "a start inside a message",
+            },
+            FragmentFault::EndOutside => Why::Fragments {
+                what: "an end without a start",
+            },
+            FragmentFault::TextInside => Why::Fragments {
+                what: "a text inside a message",
+            },
+            FragmentFault::TooLong => Why::Limit {
+                what: "bytes of an assembled message",
+                limit: self.config.max_message,
+            },
             FragmentFault::NotUtf8 => Why::NotUtf8,
             FragmentFault::BadEscape => Why::BadEscape,
         }
@@ -317,7 +372,9 @@ impl<S: Suite> Channel<S> {
 
     fn seal(&mut self, kind: Kind, message: &[u8], marks: usize) -> Result<(), Exhausted> {
         let mut frame = self.frame_buffers.pop().unwrap_or_default();
-        let counter = self.sealer.seal(kind == Kind::Text, message, marks, &mut frame)?;
+        let counter = self
+            .sealer
+            .seal(kind == Kind::Text, message, marks, &mut frame)?;
         *self.last_frame = (frame.len(), counter);
         self.frame_bytes += frame.len();
         self.frames.push_back(frame);
@@ -410,7 +467,10 @@ impl<S: Suite> Channel<S> {
     /// The same channel, seen by the diagnosis of a failure elsewhere.
     #[must_use]
     pub fn sibling(&self) -> Sibling<'_, S::Pair> {
-        Sibling { key: self.opener.key(), next: self.opener.counter().raw() }
+        Sibling {
+            key: self.opener.key(),
+            next: self.opener.counter().raw(),
+        }
     }
 
     /// Why the frame failed that ended this channel (spec 07): to be asked once, after the close has been queued,

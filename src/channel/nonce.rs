@@ -29,7 +29,9 @@ impl Counter {
     /// The counter of frames that `role` sends.
     #[must_use]
     pub const fn of(role: Role) -> Self {
-        Self { next: role.first_counter() }
+        Self {
+            next: role.first_counter(),
+        }
     }
 
     /// For tests and replays: a counter that stands at `next`.
@@ -41,7 +43,11 @@ impl Counter {
     /// The next counter; `None` when they are used up.
     #[must_use]
     pub const fn peek(&self) -> Option<u64> {
-        if self.next < COUNTER_END { Some(self.next) } else { None }
+        if self.next < COUNTER_END {
+            Some(self.next)
+        } else {
+            None
+        }
     }
 
     /// Moves past the next counter.

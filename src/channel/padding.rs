@@ -49,10 +49,16 @@ pub fn strip(plain: &[u8]) -> Result<(bool, usize), PaddingFault> {
     if length_bytes > MAX_LENGTH_BYTES {
         return Err(PaddingFault::LengthBytes(length_bytes));
     }
-    let length = rest.get(..usize::from(length_bytes)).ok_or(PaddingFault::PastEnd)?;
-    let random = length.iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+    let length = rest
+        .get(..usize::from(length_bytes))
+        .ok_or(PaddingFault::PastEnd)?;
+    let random = length
+        .iter()
+        .fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
     let header = 1 + usize::from(length_bytes);
-    let start = usize::try_from(random).ok().and_then(|n| n.checked_add(header));
+    let start = usize::try_from(random)
+        .ok()
+        .and_then(|n| n.checked_add(header));
     match start {
         Some(start) if start <= plain.len() => Ok((first & TEXT != 0, start)),
         _ => Err(PaddingFault::PastEnd),

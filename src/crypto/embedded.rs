@@ -2,9 +2,9 @@
 
 use zeroize::Zeroize;
 
+use super::Secret;
 use super::random::{Purpose, Random};
 use super::suite::{Forged, NONCE, PairKey, TAG};
-use super::Secret;
 
 /// What the embedded nonce and the tag add.
 pub const OVERHEAD: usize = NONCE + TAG;
@@ -44,11 +44,17 @@ pub(crate) fn seal_for<const P: usize, const B: usize>(
 /// [`OpenError::Length`], [`OpenError::Forged`].
 pub fn open<const P: usize>(key: &impl PairKey, sealed: &[u8]) -> Result<Secret<P>, OpenError> {
     if sealed.len() != P + OVERHEAD {
-        return Err(OpenError::Length { expected: P + OVERHEAD, got: sealed.len() });
+        return Err(OpenError::Length {
+            expected: P + OVERHEAD,
+            got: sealed.len(),
+        });
     }
     let (nonce, body) = sealed
         .split_first_chunk::<NONCE>()
-        .ok_or(OpenError::Length { expected: P + OVERHEAD, got: sealed.len() })?;
+        .ok_or(OpenError::Length {
+            expected: P + OVERHEAD,
+            got: sealed.len(),
+        })?;
     let mut result = Ok(());
     let plain = Secret::filled(|plain| {
         result = key.open(nonce, body, plain);

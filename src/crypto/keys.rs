@@ -7,9 +7,9 @@ use core::marker::PhantomData;
 
 use subtle::ConstantTimeEq;
 
+use super::Secret;
 use super::random::{Purpose, Random};
 use super::suite::{KEY, SmallOrder, Suite};
-use super::Secret;
 
 /// What a key is for.
 pub trait KeyUse: 'static {
@@ -160,7 +160,10 @@ impl<U: KeyUse> KeyPair<U> {
     /// The same pair under the name of another use.
     #[must_use]
     pub fn used_as<V: KeyUse>(&self) -> KeyPair<V> {
-        KeyPair { secret: self.secret.clone(), public: PublicKey::new(self.public.0) }
+        KeyPair {
+            secret: self.secret.clone(),
+            public: PublicKey::new(self.public.0),
+        }
     }
 }
 

@@ -11,8 +11,8 @@ mod reference;
 mod secret;
 mod suite;
 
-pub use embedded::{OVERHEAD, OpenError, SEALED_CHALLENGE, SEALED_KEY, inverted, open, seal};
 pub(crate) use embedded::seal_for;
+pub use embedded::{OVERHEAD, OpenError, SEALED_CHALLENGE, SEALED_KEY, inverted, open, seal};
 pub use keys::{
     Ephemeral, Instance, KeyPair, KeyUse, Person, PublicKey, Relay, Static, constant_time_eq,
 };

@@ -8,8 +8,8 @@ use salsa20::cipher::{KeyIvInit, StreamCipher};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroize;
 
-use super::suite::{Forged, KEY, NONCE, PairKey, RawKey, SmallOrder, Suite, TAG};
 use super::Secret;
+use super::suite::{Forged, KEY, NONCE, PairKey, RawKey, SmallOrder, Suite, TAG};
 
 /// X25519 and XSalsa20-Poly1305, fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,7 +62,9 @@ impl PairKey for NaclKey {
     }
 
     fn verify(&self, nonce: &[u8; NONCE], sealed: &[u8]) -> bool {
-        let Some((tag, ciphertext)) = sealed.split_first_chunk::<TAG>() else { return false };
+        let Some((tag, ciphertext)) = sealed.split_first_chunk::<TAG>() else {
+            return false;
+        };
         // The first 32 bytes of the key stream are the key of the tag.
         let mut mac_key = [0; KEY];
         XSalsa20::new(self.0.expose().into(), nonce.into()).apply_keystream(&mut mac_key);

@@ -65,8 +65,11 @@ impl Random {
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         let mut seed = seed;
-        let mut random =
-            Self { pool: Box::new([0; KEY + POOL]), used: POOL, script: None };
+        let mut random = Self {
+            pool: Box::new([0; KEY + POOL]),
+            used: POOL,
+            script: None,
+        };
         random.pool[..KEY].copy_from_slice(&seed);
         seed.zeroize();
         random
@@ -123,7 +126,9 @@ impl Random {
 
     /// A number below `bound`, or 0 if `bound` is 0. Good for spreading delays; slightly biased for huge bounds.
     pub fn below(&mut self, purpose: Purpose, bound: u64) -> u64 {
-        u64::from_le_bytes(self.array(purpose)).checked_rem(bound).unwrap_or(0)
+        u64::from_le_bytes(self.array(purpose))
+            .checked_rem(bound)
+            .unwrap_or(0)
     }
 
     /// A generator of its own, for a child machine: what the child draws moves nothing here. Each child gets a copy of
@@ -164,7 +169,12 @@ impl Random {
 impl Drop for Random {
     fn drop(&mut self) {
         self.pool.zeroize();
-        for value in self.script.iter_mut().flat_map(|s| s.values_mut()).flatten() {
+        for value in self
+            .script
+            .iter_mut()
+            .flat_map(|s| s.values_mut())
+            .flatten()
+        {
             value.zeroize();
         }
     }
@@ -210,7 +220,12 @@ mod tests {
         let mut random = Random::new([1; 32]);
         for _ in 0..100 {
             let drawn: [u8; 32] = random.array(Purpose::EphemeralKey);
-            assert!(random.pool.windows(8).all(|w| !drawn.windows(8).any(|d| d == w)));
+            assert!(
+                random
+                    .pool
+                    .windows(8)
+                    .all(|w| !drawn.windows(8).any(|d| d == w))
+            );
         }
     }
 
@@ -225,7 +240,10 @@ mod tests {
         assert_eq!(random.array::<24>(Purpose::BoxNonce), [2; 24]);
         assert_eq!(random.array::<64>(Purpose::Challenge), [1; 64]);
         assert_eq!(random.array::<64>(Purpose::Challenge), [3; 64]);
-        assert_eq!(random.array(Purpose::Challenge), Random::new([0; 32]).array::<64>(Purpose::Token));
+        assert_eq!(
+            random.array(Purpose::Challenge),
+            Random::new([0; 32]).array::<64>(Purpose::Token)
+        );
     }
 
     #[test]
@@ -241,6 +259,9 @@ mod tests {
     fn reseeding_changes_what_comes() {
         let (mut one, mut two) = (Random::new([7; 32]), Random::new([7; 32]));
         two.reseed(&[0; 32]);
-        assert_ne!(one.array::<16>(Purpose::Jitter), two.array::<16>(Purpose::Jitter));
+        assert_ne!(
+            one.array::<16>(Purpose::Jitter),
+            two.array::<16>(Purpose::Jitter)
+        );
     }
 }

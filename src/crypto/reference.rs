@@ -7,9 +7,9 @@ use crypto_box::aead::{AeadInPlace, generic_array::GenericArray};
 use crypto_box::{PublicKey, SalsaBox, SecretKey};
 use crypto_secretbox::{KeyInit, XSalsa20Poly1305};
 
+use super::Secret;
 use super::nacl::dalek;
 use super::suite::{Forged, KEY, NONCE, PairKey, RawKey, SmallOrder, Suite, TAG};
-use super::Secret;
 
 /// The boxes of the crate `crypto_box`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,9 @@ impl Suite for Reference {
     const NAME: &'static str = "crypto_box";
 
     fn public_key(secret: &Secret<KEY>) -> [u8; KEY] {
-        *SecretKey::from_bytes(*secret.expose()).public_key().as_bytes()
+        *SecretKey::from_bytes(*secret.expose())
+            .public_key()
+            .as_bytes()
     }
 
     fn before(public: &[u8; KEY], secret: &Secret<KEY>) -> Result<ReferenceKey, SmallOrder> {
@@ -56,13 +58,18 @@ impl Suite for Reference {
 impl RawKey for ReferenceKey {
     fn from_raw(key: Secret<KEY>) -> Self {
         let cipher = XSalsa20Poly1305::new(GenericArray::from_slice(key.expose()));
-        Self { cipher: Cipher::Raw(cipher.into()), identity: key }
+        Self {
+            cipher: Cipher::Raw(cipher.into()),
+            identity: key,
+        }
     }
 }
 
 impl PairKey for ReferenceKey {
     fn seal(&self, nonce: &[u8; NONCE], plain: &[u8], sealed: &mut [u8]) {
-        let Some((tag, body)) = sealed.split_first_chunk_mut::<TAG>() else { return };
+        let Some((tag, body)) = sealed.split_first_chunk_mut::<TAG>() else {
+            return;
+        };
         body.copy_from_slice(plain);
         let nonce = GenericArray::from_slice(nonce);
         let computed = match &self.cipher {
@@ -78,7 +85,10 @@ impl PairKey for ReferenceKey {
     fn open(&self, nonce: &[u8; NONCE], sealed: &[u8], plain: &mut [u8]) -> Result<(), Forged> {
         let (tag, body) = sealed.split_first_chunk::<TAG>().ok_or(Forged)?;
         plain.copy_from_slice(body);
-        let (nonce, tag) = (GenericArray::from_slice(nonce), GenericArray::from_slice(tag));
+        let (nonce, tag) = (
+            GenericArray::from_slice(nonce),
+            GenericArray::from_slice(tag),
+        );
         match &self.cipher {
             Cipher::Pair(cipher) => cipher.decrypt_in_place_detached(nonce, b"", plain, tag),
             Cipher::Raw(cipher) => cipher.decrypt_in_place_detached(nonce, b"", plain, tag),

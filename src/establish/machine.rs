@@ -10,7 +10,9 @@ use alloc::vec::Vec;
 
 use super::surroundings::Surroundings;
 use super::wire::{self, Group};
-use crate::crypto::{self, PairKey, PublicKey, Purpose, Random, SEALED_CHALLENGE, Secret, Static, Suite};
+use crate::crypto::{
+    self, PairKey, PublicKey, Purpose, Random, SEALED_CHALLENGE, Secret, Static, Suite,
+};
 use crate::fault::{Part, Why};
 use crate::identity::Identity;
 use crate::io::{Kind, Message, Output};
@@ -38,7 +40,12 @@ pub struct EstablishConfig {
 
 impl Default for EstablishConfig {
     fn default() -> Self {
-        Self { step: limits::STEP, extensions: true, same_person: false, notes: false }
+        Self {
+            step: limits::STEP,
+            extensions: true,
+            same_person: false,
+            notes: false,
+        }
     }
 }
 
@@ -171,7 +178,10 @@ impl<S: Suite> Establishment<S> {
         node: &mut dyn Surroundings,
     ) -> Result<Step, Why> {
         if message.bytes().len() > limits::CONTROL {
-            return Err(Why::Limit { what: "bytes of a control message", limit: limits::CONTROL });
+            return Err(Why::Limit {
+                what: "bytes of a control message",
+                limit: limits::CONTROL,
+            });
         }
         match (self.step, message) {
             (Step::Group, Message::Text(text)) => self.on_group(now, text, node),
@@ -181,20 +191,17 @@ impl<S: Suite> Establishment<S> {
             (Step::ChallengeSent, Message::Binary(answer)) => self.on_answer(answer, node),
             (Step::ChallengeAnswer, Message::Binary(sealed)) => self.on_challenge(sealed, node),
             (Step::Instance, Message::Text(text)) => self.on_instance(text, node),
-            (Step::ChallengeSent | Step::ChallengeAnswer, Message::Text(_)) => {
-                Err(Why::Kind { expected: Kind::Binary })
-            }
-            (_, Message::Binary(_)) => Err(Why::Kind { expected: Kind::Text }),
+            (Step::ChallengeSent | Step::ChallengeAnswer, Message::Text(_)) => Err(Why::Kind {
+                expected: Kind::Binary,
+            }),
+            (_, Message::Binary(_)) => Err(Why::Kind {
+                expected: Kind::Text,
+            }),
             (_, Message::Text(_)) => Err(Why::Unexpected),
         }
     }
 
-    fn on_group(
-        &mut self,
-        now: Now,
-        text: &str,
-        node: &mut dyn Surroundings,
-    ) -> Result<Step, Why> {
+    fn on_group(&mut self, now: Now, text: &str, node: &mut dyn Surroundings) -> Result<Step, Why> {
         let (group, extensions) = wire::read_connection_group(text)?;
         self.out.received("connection_group", text.len());
         self.extensions = extensions && self.config.extensions;
@@ -213,36 +220,53 @@ impl<S: Suite> Establishment<S> {
     }
 
     fn send_person(&mut self) {
-        self.out.text("person_id_object", wire::person_id_object(self.own.person()));
+        self.out.text(
+            "person_id_object",
+            wire::person_id_object(self.own.person()),
+        );
     }
 
     fn on_person(&mut self, text: &str) -> Result<Step, Why> {
         let person = wire::read_person_id_object(text)?;
         self.out.received("person_id_object", text.len());
         if person.email.len() > limits::NAME {
-            return Err(Why::Limit { what: "bytes of an email", limit: limits::NAME });
+            return Err(Why::Limit {
+                what: "bytes of an email",
+                limit: limits::NAME,
+            });
         }
         if person.id() == self.own.person_id() && !self.config.same_person {
             return Err(Why::SamePerson);
         }
         self.person = Some(person);
-        self.out.text("keys_object", wire::keys_object(&self.own.person_keys()));
+        self.out
+            .text("keys_object", wire::keys_object(&self.own.person_keys()));
         Ok(Step::Keys)
     }
 
     fn on_keys(&mut self, text: &str, node: &mut dyn Surroundings) -> Result<Step, Why> {
         let keys = wire::read_keys_object(text)?;
         self.out.received("keys_object", text.len());
-        if self.person.as_ref().is_none_or(|person| person.id() != keys.owner) {
-            return Err(Why::IdentityMismatch { part: Part::KeysOwner });
+        if self
+            .person
+            .as_ref()
+            .is_none_or(|person| person.id() != keys.owner)
+        {
+            return Err(Why::IdentityMismatch {
+                part: Part::KeysOwner,
+            });
         }
         // The key on record is compared before a challenge is answered.
         if let Some(record) = node.on_record(keys.owner) {
             if record.person_key != keys.public_key {
-                return Err(Why::IdentityMismatch { part: Part::PersonKey });
+                return Err(Why::IdentityMismatch {
+                    part: Part::PersonKey,
+                });
             }
             if record.person_sign_key != keys.sign_key {
-                return Err(Why::IdentityMismatch { part: Part::PersonSignKey });
+                return Err(Why::IdentityMismatch {
+                    part: Part::PersonSignKey,
+                });
             }
         }
         let pair = self
@@ -259,7 +283,10 @@ impl<S: Suite> Establishment<S> {
 
     /// The key with the peer's person; it is there from the step `keys` on.
     fn pair(&self) -> Result<&S::Pair, Why> {
-        self.keys.as_ref().map(|(_, pair)| pair).ok_or(Why::Unexpected)
+        self.keys
+            .as_ref()
+            .map(|(_, pair)| pair)
+            .ok_or(Why::Unexpected)
     }
 
     fn send_challenge(&mut self, node: &mut dyn Surroundings) -> Result<Step, Why> {
@@ -312,7 +339,10 @@ impl<S: Suite> Establishment<S> {
     }
 
     fn send_instance(&mut self) -> Step {
-        self.out.text("instance_id_object", wire::instance_id_object(self.own.instance()));
+        self.out.text(
+            "instance_id_object",
+            wire::instance_id_object(self.own.instance()),
+        );
         Step::Instance
     }
 
@@ -320,7 +350,10 @@ impl<S: Suite> Establishment<S> {
         let instance = wire::read_instance_id_object(text)?;
         self.out.received("instance_id_object", text.len());
         if instance.name.len() > limits::NAME {
-            return Err(Why::Limit { what: "bytes of an instance name", limit: limits::NAME });
+            return Err(Why::Limit {
+                what: "bytes of an instance name",
+                limit: limits::NAME,
+            });
         }
         let (Some(group), Some(person), Some((keys, _))) =
             (self.group.clone(), self.person.take(), self.keys.take())
@@ -328,7 +361,9 @@ impl<S: Suite> Establishment<S> {
             return Err(Why::Unexpected);
         };
         if instance.owner != keys.owner {
-            return Err(Why::IdentityMismatch { part: Part::InstanceOwner });
+            return Err(Why::IdentityMismatch {
+                part: Part::InstanceOwner,
+            });
         }
         // One instance key belongs to one instance of one person, and the other way round. Pairing has rules of its
         // own for what is new.
@@ -338,14 +373,25 @@ impl<S: Suite> Establishment<S> {
             let key = record
                 .instances
                 .get(&instance.id())
-                .ok_or(Why::IdentityMismatch { part: Part::Instance })?;
+                .ok_or(Why::IdentityMismatch {
+                    part: Part::Instance,
+                })?;
             if key.bytes() != self.peer.bytes() {
-                return Err(Why::IdentityMismatch { part: Part::InstanceKey });
+                return Err(Why::IdentityMismatch {
+                    part: Part::InstanceKey,
+                });
             }
         }
         self.ended = true;
         let (peer, extensions) = (self.peer, self.extensions);
-        self.out.event(Established { group, person, keys, instance, peer, extensions });
+        self.out.event(Established {
+            group,
+            person,
+            keys,
+            instance,
+            peer,
+            extensions,
+        });
         Ok(Step::Instance)
     }
 
@@ -368,7 +414,10 @@ impl<S: Suite> Establishment<S> {
     /// When `tick` is wanted.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
-        (!self.ended).then_some(Deadline { at: self.limit, why: Alarm::StepLimit })
+        (!self.ended).then_some(Deadline {
+            at: self.limit,
+            why: Alarm::StepLimit,
+        })
     }
 
     pub(crate) fn rebase(&mut self, now: Micros) {

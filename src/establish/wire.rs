@@ -87,13 +87,19 @@ pub fn read_sync(text: &str) -> Result<bool, JsonFault> {
 }
 
 fn with_extensions(message: Writer, extensions: bool) -> String {
-    if extensions { message.json("ext", EXTENSION_LIST).finish() } else { message.finish() }
+    if extensions {
+        message.json("ext", EXTENSION_LIST).finish()
+    } else {
+        message.finish()
+    }
 }
 
 /// Both: `person_id_object`.
 #[must_use]
 pub fn person_id_object(person: &Person) -> String {
-    Writer::command("person_id_object").json("obj", &person.json()).finish()
+    Writer::command("person_id_object")
+        .json("obj", &person.json())
+        .finish()
 }
 
 /// Reads `person_id_object`.
@@ -107,7 +113,9 @@ pub fn read_person_id_object(text: &str) -> Result<Person, JsonFault> {
 /// Both: `keys_object`.
 #[must_use]
 pub fn keys_object(keys: &Keys) -> String {
-    Writer::command("keys_object").json("obj", &keys.json()).finish()
+    Writer::command("keys_object")
+        .json("obj", &keys.json())
+        .finish()
 }
 
 /// Reads `keys_object`.
@@ -121,7 +129,9 @@ pub fn read_keys_object(text: &str) -> Result<Keys, JsonFault> {
 /// Both: `instance_id_object`.
 #[must_use]
 pub fn instance_id_object(instance: &Instance) -> String {
-    Writer::command("instance_id_object").json("obj", &instance.json()).finish()
+    Writer::command("instance_id_object")
+        .json("obj", &instance.json())
+        .finish()
 }
 
 /// Reads `instance_id_object`.

@@ -11,12 +11,12 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::wire::{CommunicationRequest, communication_ready};
-use super::{Arrival, Handshaken, HandshakeConfig, open_key};
+use super::{Arrival, HandshakeConfig, Handshaken, open_key};
 use crate::canon::compare_rebased;
 use crate::channel::Channel;
 use crate::crypto::{
-    self, Ephemeral, Instance, KEY, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Secret, Static, Suite,
-    constant_time_eq,
+    self, Ephemeral, Instance, KEY, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Secret,
+    Static, Suite, constant_time_eq,
 };
 use crate::fault::{Fault, Refusal, Why};
 use crate::io::{Kind, Message, Output};
@@ -45,7 +45,14 @@ pub struct Acceptor<S: Suite> {
 }
 
 compare_rebased!(Acceptor {
-    config, own, person_keys, random, state, limit, early, out,
+    config,
+    own,
+    person_keys,
+    random,
+    state,
+    limit,
+    early,
+    out,
 });
 
 /// What the acceptor tells its parent.
@@ -120,7 +127,9 @@ impl<S: Suite> Acceptor<S> {
         let step = self.step();
         let result = match core::mem::replace(&mut self.state, State::Failed) {
             State::Handover | State::Request => self.request(message).map_err(|why| why.at(step)),
-            State::Key(keyed) => self.key(now, *keyed, message).map_err(|why| why.at(Step::Key)),
+            State::Key(keyed) => self
+                .key(now, *keyed, message)
+                .map_err(|why| why.at(Step::Key)),
             State::Done(done) => self.early(message).map(|()| State::Done(done)),
             State::Failed => Ok(State::Failed),
         };
@@ -136,7 +145,11 @@ impl<S: Suite> Acceptor<S> {
     }
 
     fn request(&mut self, message: Message<'_>) -> Result<State<S>, Why> {
-        let Message::Text(text) = message else { return Err(Why::Kind { expected: Kind::Text }) };
+        let Message::Text(text) = message else {
+            return Err(Why::Kind {
+                expected: Kind::Text,
+            });
+        };
         let request = CommunicationRequest::read(text)?;
         self.out.received("communication_request", text.len());
         self.out.text("communication_ready", communication_ready());
@@ -152,7 +165,11 @@ impl<S: Suite> Acceptor<S> {
         if refusal.is_some() && self.person_keys.contains(request.target.bytes()) {
             refusal = Some(Refusal::PersonKeyTarget);
         }
-        let keyed = Keyed { own, peer: request.source, refusal };
+        let keyed = Keyed {
+            own,
+            peer: request.source,
+            refusal,
+        };
         self.out.event(Asked::Request(request));
         Ok(State::Key(Box::new(keyed)))
     }
@@ -178,20 +195,32 @@ impl<S: Suite> Acceptor<S> {
         self.out.received("key", SEALED_KEY);
         let ephemeral: KeyPair<Ephemeral> =
             KeyPair::generate::<S>(&mut self.random, Purpose::EphemeralKey);
-        let session = ephemeral.before::<S, _>(&peer_ephemeral).map_err(|_| Why::SmallOrder)?;
+        let session = ephemeral
+            .before::<S, _>(&peer_ephemeral)
+            .map_err(|_| Why::SmallOrder)?;
         let public = ephemeral.public();
-        let sealed: [u8; SEALED_KEY] =
-            crypto::seal_for(Purpose::KeyNonce, &static_key, &mut self.random, public.bytes());
+        let sealed: [u8; SEALED_KEY] = crypto::seal_for(
+            Purpose::KeyNonce,
+            &static_key,
+            &mut self.random,
+            public.bytes(),
+        );
         self.out.binary("key", &sealed);
         let config = self.config.channel.clone();
         let channel = Channel::new(now, session, Role::Acceptor, self.random.fork(), config);
         self.out.event(Asked::Done);
-        Ok(State::Done(Box::new(Handshaken { channel, peer, static_key })))
+        Ok(State::Done(Box::new(Handshaken {
+            channel,
+            peer,
+            static_key,
+        })))
     }
 
     /// A frame that came before the parent took the channel.
     fn early(&mut self, message: Message<'_>) -> Result<(), Fault> {
-        let Message::Binary(frame) = message else { return Err(Why::PlainText.at(Step::Group)) };
+        let Message::Binary(frame) = message else {
+            return Err(Why::PlainText.at(Step::Group));
+        };
         if self.early.len() == limits::EARLY_FRAMES || frame.len() > limits::CONTROL {
             let why = Why::Limit {
                 what: "frames before the channel is taken",
@@ -206,9 +235,16 @@ impl<S: Suite> Acceptor<S> {
     /// Time has passed.
     pub fn tick(&mut self, now: Now) {
         let now = now.not_before(&mut self.latest);
-        if self.deadline().is_some_and(|deadline| deadline.at <= now.mono) {
+        if self
+            .deadline()
+            .is_some_and(|deadline| deadline.at <= now.mono)
+        {
             let step = self.step();
-            let why = if step == Step::Request { Why::TimeoutBothAccept } else { Why::Timeout };
+            let why = if step == Step::Request {
+                Why::TimeoutBothAccept
+            } else {
+                Why::Timeout
+            };
             self.state = State::Failed;
             self.out.fail(why.at(step));
         }
@@ -223,9 +259,10 @@ impl<S: Suite> Acceptor<S> {
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         match self.state {
-            State::Handover | State::Request | State::Key(_) => {
-                Some(Deadline { at: self.limit, why: Alarm::StepLimit })
-            }
+            State::Handover | State::Request | State::Key(_) => Some(Deadline {
+                at: self.limit,
+                why: Alarm::StepLimit,
+            }),
             State::Done(_) | State::Failed => None,
         }
     }
@@ -236,7 +273,10 @@ impl<S: Suite> Acceptor<S> {
     pub fn finish(self) -> Option<Handshaken<S>> {
         match self.state {
             State::Done(mut done) => {
-                let now = Now { mono: self.latest, ..Now::default() };
+                let now = Now {
+                    mono: self.latest,
+                    ..Now::default()
+                };
                 for frame in &self.early {
                     // So few and so short, they fit in the channel's inbox.
                     let taken = done.channel.message(now, Message::Binary(frame));

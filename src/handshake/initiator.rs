@@ -8,10 +8,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::wire::{CommunicationRequest, read_communication_ready};
-use super::{Handshaken, HandshakeConfig, open_key};
+use super::{HandshakeConfig, Handshaken, open_key};
 use crate::canon::compare_rebased;
 use crate::channel::Channel;
-use crate::crypto::{self, Ephemeral, Instance, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Static, Suite};
+use crate::crypto::{
+    self, Ephemeral, Instance, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Static, Suite,
+};
 use crate::fault::{Fault, Why};
 use crate::io::{Kind, Message, Output};
 use crate::note::Layer;
@@ -36,7 +38,13 @@ pub struct Initiator<S: Suite> {
 }
 
 compare_rebased!(Initiator {
-    config, own, target, random, state, limit, out,
+    config,
+    own,
+    target,
+    random,
+    state,
+    limit,
+    out,
 });
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,10 +76,22 @@ impl<S: Suite> Initiator<S> {
         random: Random,
     ) -> Self {
         let mut out = Outbox::new(Layer::Handshake, config.notes);
-        let request = CommunicationRequest { source: own.public(), target };
+        let request = CommunicationRequest {
+            source: own.public(),
+            target,
+        };
         out.text("communication_request", request.text());
         let limit = now.mono + config.step;
-        Self { config, own, target, random, state: State::Ready, limit, latest: now.mono, out }
+        Self {
+            config,
+            own,
+            target,
+            random,
+            state: State::Ready,
+            limit,
+            latest: now.mono,
+            out,
+        }
     }
 
     /// The step it is in.
@@ -105,36 +125,63 @@ impl<S: Suite> Initiator<S> {
     fn ready(&mut self, message: Message<'_>) -> Result<State<S>, Fault> {
         let at = |why: Why| why.at(Step::Ready);
         let Message::Text(text) = message else {
-            return Err(at(Why::Kind { expected: Kind::Text }));
+            return Err(at(Why::Kind {
+                expected: Kind::Text,
+            }));
         };
         read_communication_ready(text).map_err(at)?;
         self.out.received("communication_ready", text.len());
-        let static_key = self.own.before::<S, _>(&self.target).map_err(|_| at(Why::SmallOrder))?;
+        let static_key = self
+            .own
+            .before::<S, _>(&self.target)
+            .map_err(|_| at(Why::SmallOrder))?;
         let ephemeral: KeyPair<Ephemeral> =
             KeyPair::generate::<S>(&mut self.random, Purpose::EphemeralKey);
         let public = ephemeral.public();
-        let sent =
-            crypto::seal_for(Purpose::KeyNonce, &static_key, &mut self.random, public.bytes());
+        let sent = crypto::seal_for(
+            Purpose::KeyNonce,
+            &static_key,
+            &mut self.random,
+            public.bytes(),
+        );
         self.out.binary("key", &sent);
-        Ok(State::Key(Box::new(Keyed { ephemeral, sent, static_key })))
+        Ok(State::Key(Box::new(Keyed {
+            ephemeral,
+            sent,
+            static_key,
+        })))
     }
 
     fn key(&mut self, now: Now, keyed: Keyed<S>, message: Message<'_>) -> Result<State<S>, Fault> {
         let at = |why: Why| why.at(Step::Key);
-        let Keyed { ephemeral, sent, static_key } = keyed;
-        let peer = open_key::<S>(&static_key, message, Some((&sent, &ephemeral.public()))).map_err(at)?;
+        let Keyed {
+            ephemeral,
+            sent,
+            static_key,
+        } = keyed;
+        let peer =
+            open_key::<S>(&static_key, message, Some((&sent, &ephemeral.public()))).map_err(at)?;
         self.out.received("key", SEALED_KEY);
-        let session = ephemeral.before::<S, _>(&peer).map_err(|_| at(Why::SmallOrder))?;
+        let session = ephemeral
+            .before::<S, _>(&peer)
+            .map_err(|_| at(Why::SmallOrder))?;
         let config = self.config.channel.clone();
         let channel = Channel::new(now, session, Role::Initiator, self.random.fork(), config);
         self.out.event(());
-        Ok(State::Done(Box::new(Handshaken { channel, peer: self.target.presented(), static_key })))
+        Ok(State::Done(Box::new(Handshaken {
+            channel,
+            peer: self.target.presented(),
+            static_key,
+        })))
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Now) {
         let now = now.not_before(&mut self.latest);
-        if self.deadline().is_some_and(|deadline| deadline.at <= now.mono) {
+        if self
+            .deadline()
+            .is_some_and(|deadline| deadline.at <= now.mono)
+        {
             let fault = Why::Timeout.at(self.step());
             self.state = State::Failed;
             self.out.fail(fault);
@@ -150,7 +197,10 @@ impl<S: Suite> Initiator<S> {
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         match self.state {
-            State::Ready | State::Key(_) => Some(Deadline { at: self.limit, why: Alarm::StepLimit }),
+            State::Ready | State::Key(_) => Some(Deadline {
+                at: self.limit,
+                why: Alarm::StepLimit,
+            }),
             State::Done(_) | State::Failed => None,
         }
     }

@@ -31,7 +31,11 @@ pub struct HandshakeConfig {
 
 impl Default for HandshakeConfig {
     fn default() -> Self {
-        Self { step: limits::STEP, channel: ChannelConfig::default(), notes: false }
+        Self {
+            step: limits::STEP,
+            channel: ChannelConfig::default(),
+            notes: false,
+        }
     }
 }
 
@@ -52,7 +56,11 @@ fn open_key<S: Suite>(
     message: Message<'_>,
     own: Option<(&[u8; SEALED_KEY], &PublicKey<Ephemeral>)>,
 ) -> Result<PublicKey<Ephemeral>, Why> {
-    let Message::Binary(sealed) = message else { return Err(Why::Kind { expected: Kind::Binary }) };
+    let Message::Binary(sealed) = message else {
+        return Err(Why::Kind {
+            expected: Kind::Binary,
+        });
+    };
     if own.is_some_and(|(sent, _)| sent == sealed) {
         return Err(Why::Reflected);
     }

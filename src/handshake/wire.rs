@@ -34,7 +34,10 @@ impl CommunicationRequest {
     }
 
     pub(crate) fn from_object(object: &Object) -> Result<Self, JsonFault> {
-        Ok(Self { source: object.key("sourcePublicKey")?, target: object.key("targetPublicKey")? })
+        Ok(Self {
+            source: object.key("sourcePublicKey")?,
+            target: object.key("targetPublicKey")?,
+        })
     }
 }
 

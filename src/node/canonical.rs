@@ -19,7 +19,12 @@ impl<S: Suite> Inner<S> {
         // Ids are given in the order of first use, so their order is the new name.
         let mut names: BTreeMap<ConnId, ConnId> = BTreeMap::new();
         let mut known: alloc::vec::Vec<ConnId> = self.conns.keys().copied().collect();
-        known.extend(view.effects.iter_mut().filter_map(Queued::conn_mut).map(|conn| *conn));
+        known.extend(
+            view.effects
+                .iter_mut()
+                .filter_map(Queued::conn_mut)
+                .map(|conn| *conn),
+        );
         known.extend(self.stores.values().filter_map(|stored| match stored {
             Stored::Pairing(conn, _) => Some(*conn),
             _ => None,
@@ -64,7 +69,10 @@ impl<S: Suite> Inner<S> {
             .map(|(id, challenge)| (name(id), challenge))
             .collect();
         shared.invitations.for_each_conn(|conn| *conn = name(*conn));
-        shared.invitations.rebase(Now { mono: now, ..Now::default() });
+        shared.invitations.rebase(Now {
+            mono: now,
+            ..Now::default()
+        });
 
         let mut stores: BTreeMap<StoreId, StoreId> = BTreeMap::new();
         view.next_store = 0;

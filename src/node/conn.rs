@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use super::event::Purpose;
 use crate::crypto::Suite;
+use crate::objects::PersonId;
 use crate::relay::Registration;
 use crate::session::{Opening, Session};
 use crate::time::{Alarm, Deadline, Micros};
@@ -20,6 +21,8 @@ pub(super) struct Conn<S: Suite> {
     pub(super) handed_out: usize,
     /// Bytes of messages for the embedder that wait in the queue of effects.
     pub(super) inbound: usize,
+    /// Who is at the other end, once it is proven.
+    pub(super) person: Option<PersonId>,
     /// The driver said that it is closed.
     pub(super) gone: bool,
     /// A session that a stranger began has to be established by then.
@@ -29,12 +32,17 @@ pub(super) struct Conn<S: Suite> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Stage<S: Suite> {
     /// The WebSocket is being opened.
-    Dialling { limit: Micros, next: AfterOpening },
+    Dialling {
+        limit: Micros,
+        next: AfterOpening,
+    },
     /// A spare connection at a relay.
     Spare(Registration<S>),
     Session(Box<Session<S>>),
     /// It was told to close.
-    Closing { limit: Micros },
+    Closing {
+        limit: Micros,
+    },
 }
 
 /// What runs on a dialled connection.
@@ -52,6 +60,7 @@ impl<S: Suite> Conn<S> {
             queued: 0,
             handed_out: 0,
             inbound: 0,
+            person: None,
             gone: false,
             half_open_until: None,
         }
@@ -59,14 +68,21 @@ impl<S: Suite> Conn<S> {
 
     pub(super) fn deadline(&self) -> Option<Deadline> {
         let own = match &self.stage {
-            Stage::Dialling { limit, .. } => {
-                Some(Deadline { at: *limit, why: Alarm::StepLimit })
-            }
+            Stage::Dialling { limit, .. } => Some(Deadline {
+                at: *limit,
+                why: Alarm::StepLimit,
+            }),
             Stage::Spare(registration) => registration.deadline(),
             Stage::Session(session) => session.deadline(),
-            Stage::Closing { limit } => Some(Deadline { at: *limit, why: Alarm::CloseLimit }),
+            Stage::Closing { limit } => Some(Deadline {
+                at: *limit,
+                why: Alarm::CloseLimit,
+            }),
         };
-        let half_open = self.half_open_until.map(|at| Deadline { at, why: Alarm::StepLimit });
+        let half_open = self.half_open_until.map(|at| Deadline {
+            at,
+            why: Alarm::StepLimit,
+        });
         Deadline::earlier(own, half_open)
     }
 
@@ -96,10 +112,18 @@ pub(super) struct Listener {
 
 impl Listener {
     pub(super) const fn new(url: String) -> Self {
-        Self { url, online: false, retry_at: None, told_offline: false }
+        Self {
+            url,
+            online: false,
+            retry_at: None,
+            told_offline: false,
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Deadline> {
-        self.retry_at.map(|at| Deadline { at, why: Alarm::Register })
+        self.retry_at.map(|at| Deadline {
+            at,
+            why: Alarm::Register,
+        })
     }
 }

@@ -9,6 +9,7 @@ use core::mem::{replace, take};
 use super::config::NodeConfig;
 use super::conn::{AfterOpening, Conn, Listener, Stage};
 use super::event::{Event, Purpose, Record};
+use super::look::NodeStats;
 use super::route::Route;
 use super::shared::{Link, Shared, View};
 use super::timers::{Owner, Timers};
@@ -46,6 +47,7 @@ pub(super) struct Inner<S: Suite> {
     pub(super) paused: BTreeSet<ConnId>,
     /// When the diagnosis may look at sibling channels again.
     pub(super) siblings_at: Micros,
+    pub(super) stats: Ignored<NodeStats>,
     pub(super) buffers: Ignored<Vec<Vec<u8>>>,
 }
 
@@ -74,7 +76,10 @@ impl<S: Suite> Inner<S> {
     pub(super) fn new(mut config: NodeConfig, seed: [u8; 32], now: Now) -> Self {
         let mut shared = Shared {
             own: config.identity.clone(),
-            contacts: take(&mut config.contacts).into_iter().map(|c| (c.person_id, c)).collect(),
+            contacts: take(&mut config.contacts)
+                .into_iter()
+                .map(|c| (c.person_id, c))
+                .collect(),
             invitations: Default::default(),
             serve: take(&mut config.serve),
             challenges: BTreeMap::new(),
@@ -100,6 +105,7 @@ impl<S: Suite> Inner<S> {
             shutting_down: false,
             paused: BTreeSet::new(),
             siblings_at: Micros::ZERO,
+            stats: Ignored::default(),
             buffers: Ignored::default(),
         };
         inner.arm_invitations();
@@ -131,7 +137,8 @@ impl<S: Suite> Inner<S> {
         let id = StoreId(self.next_store);
         self.next_store += 1;
         self.stores.insert(id, stored(record.clone()));
-        self.effects.push_back(Queued::Other(Effect::Store { id, record }));
+        self.effects
+            .push_back(Queued::Other(Effect::Store { id, record }));
     }
 
     fn buffer(&mut self) -> Vec<u8> {
@@ -173,20 +180,31 @@ impl<S: Suite> Inner<S> {
         url: String,
         next: AfterOpening,
     ) -> ConnId {
-        let stage = Stage::Dialling { limit: now.mono + limits::OPEN, next };
+        self.stats.dialled += 1;
+        let stage = Stage::Dialling {
+            limit: now.mono + limits::OPEN,
+            next,
+        };
         let conn = self.insert(Conn::new(purpose, stage));
-        self.effects.push_back(Queued::Other(Effect::Dial { conn, url }));
+        self.effects
+            .push_back(Queued::Other(Effect::Dial { conn, url }));
         conn
     }
 
     pub(super) fn accept(&mut self, now: Now) -> Option<ConnId> {
-        let half_open = self.conns.values().filter(|conn| conn.is_half_open()).count();
+        let half_open = self
+            .conns
+            .values()
+            .filter(|conn| conn.is_half_open())
+            .count();
         if self.shutting_down
             || half_open >= self.config.half_open
             || self.conns.len() >= self.config.max_connections
         {
+            self.stats.refused += 1;
             return None;
         }
+        self.stats.accepted += 1;
         let session = Session::acceptor(
             now,
             self.session_config(),
@@ -201,8 +219,12 @@ impl<S: Suite> Inner<S> {
 
     pub(super) fn opened(&mut self, now: Now, id: ConnId) {
         let (config, own) = (self.session_config(), self.shared.own.clone());
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        let Stage::Dialling { next, .. } = &conn.stage else { return };
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
+        let Stage::Dialling { next, .. } = &conn.stage else {
+            return;
+        };
         let random = self.random.fork();
         conn.stage = match next.clone() {
             AfterOpening::Register => Stage::Spare(Registration::new(
@@ -234,7 +256,9 @@ impl<S: Suite> Inner<S> {
         message: Message<'_>,
     ) -> Result<(), Full> {
         let too_much = self.effects.len() >= limits::EFFECTS;
-        let Some(conn) = self.conns.get_mut(&id) else { return Ok(()) };
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return Ok(());
+        };
         if too_much || conn.inbound > limits::WINDOW {
             self.pause(id);
             return Err(Full);
@@ -249,7 +273,10 @@ impl<S: Suite> Inner<S> {
                 }
             },
             Stage::Session(session) => {
-                let mut view = View { shared: &mut self.shared, conn: id };
+                let mut view = View {
+                    shared: &mut self.shared,
+                    conn: id,
+                };
                 if session.message(now, message, &mut view).is_err() {
                     self.pause(id);
                     return Err(Full);
@@ -261,11 +288,19 @@ impl<S: Suite> Inner<S> {
     }
 
     pub(super) fn closed(&mut self, now: Now, id: ConnId, how: Closed) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
         conn.gone = true;
         match &mut conn.stage {
             Stage::Session(session) => {
-                session.closed(how, &mut View { shared: &mut self.shared, conn: id });
+                session.closed(
+                    how,
+                    &mut View {
+                        shared: &mut self.shared,
+                        conn: id,
+                    },
+                );
                 self.pump(now, id);
             }
             Stage::Dialling { .. } => {
@@ -303,8 +338,18 @@ impl<S: Suite> Inner<S> {
         self.pump_one(now, id);
         self.arm(id);
         while let Some((other, why)) = self.shared.displaced.pop() {
-            if let Some(Conn { stage: Stage::Session(session), .. }) = self.conns.get_mut(&other) {
-                session.withdraw(why, &mut View { shared: &mut self.shared, conn: other });
+            if let Some(Conn {
+                stage: Stage::Session(session),
+                ..
+            }) = self.conns.get_mut(&other)
+            {
+                session.withdraw(
+                    why,
+                    &mut View {
+                        shared: &mut self.shared,
+                        conn: other,
+                    },
+                );
                 self.pump_one(now, other);
                 self.arm(other);
             }
@@ -314,7 +359,9 @@ impl<S: Suite> Inner<S> {
     fn pump_one(&mut self, now: Now, id: ConnId) {
         loop {
             let mut bytes = self.buffer();
-            let Some(conn) = self.conns.get_mut(&id) else { return };
+            let Some(conn) = self.conns.get_mut(&id) else {
+                return;
+            };
             let more = match &mut conn.stage {
                 Stage::Dialling { .. } | Stage::Closing { .. } => false,
                 Stage::Spare(registration) => match registration.poll(&mut bytes) {
@@ -354,8 +401,11 @@ impl<S: Suite> Inner<S> {
 
     /// An initiator's connection counts for the rule of one connection from `sync` on.
     fn note_sync(&mut self, now: Now, id: ConnId) {
-        if let Some(Conn { stage: Stage::Session(session), half_open_until, .. }) =
-            self.conns.get_mut(&id)
+        if let Some(Conn {
+            stage: Stage::Session(session),
+            half_open_until,
+            ..
+        }) = self.conns.get_mut(&id)
         {
             if session.step() > Step::Group {
                 *half_open_until = None;
@@ -372,18 +422,34 @@ impl<S: Suite> Inner<S> {
 
     /// Ends a connection: tells it, closes it unless it is closed, frees what it holds.
     pub(super) fn end(&mut self, now: Now, id: ConnId, fault: Option<Fault>) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        let closing = Stage::Closing { limit: now.mono + limits::CLOSE };
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
+        let closing = Stage::Closing {
+            limit: now.mono + limits::CLOSE,
+        };
         let stage = replace(&mut conn.stage, closing);
         conn.half_open_until = None;
         let purpose = conn.purpose.clone();
         let was_spare = matches!(
             stage,
-            Stage::Spare(_) | Stage::Dialling { next: AfterOpening::Register, .. }
+            Stage::Spare(_)
+                | Stage::Dialling {
+                    next: AfterOpening::Register,
+                    ..
+                }
         );
         if !conn.gone {
-            let reason = fault.as_ref().map_or(CloseReason::Good, CloseReason::of).text().into();
-            let close = Effect::Close { conn: id, code: CloseReason::CODE, reason };
+            let reason = fault
+                .as_ref()
+                .map_or(CloseReason::Good, CloseReason::of)
+                .text()
+                .into();
+            let close = Effect::Close {
+                conn: id,
+                code: CloseReason::CODE,
+                reason,
+            };
             self.effects.push_back(Queued::Other(close));
         }
         self.shared.challenges.remove(&id);
@@ -396,9 +462,22 @@ impl<S: Suite> Inner<S> {
             Stage::Session(session) => Some(session.role()),
             _ => None,
         };
-        self.event(Event::Ended { conn: id, purpose, role, fault: fault.clone() });
+        let code = fault.as_ref().map_or("good", |fault| fault.why.code());
+        *self.stats.ended.entry(code).or_default() += 1;
+        self.event(Event::Ended {
+            conn: id,
+            purpose,
+            role,
+            fault: fault.clone(),
+        });
         if let Stage::Session(session) = stage
-            && matches!(&fault, Some(Fault { why: Why::Frame { .. }, .. }))
+            && matches!(
+                &fault,
+                Some(Fault {
+                    why: Why::Frame { .. },
+                    ..
+                })
+            )
         {
             self.effects.push_back(Queued::Diagnose(id, session));
         }
@@ -438,7 +517,9 @@ impl<S: Suite> Inner<S> {
     }
 
     fn fire_conn(&mut self, now: Now, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
         let half_open_over = conn.half_open_until.is_some_and(|at| at <= now.mono);
         match &mut conn.stage {
             Stage::Dialling { .. } => self.end(now, id, Some(Why::Timeout.at(Step::Dial))),
@@ -448,7 +529,10 @@ impl<S: Suite> Inner<S> {
                 self.pump(now, id);
             }
             Stage::Session(session) => {
-                let mut view = View { shared: &mut self.shared, conn: id };
+                let mut view = View {
+                    shared: &mut self.shared,
+                    conn: id,
+                };
                 session.tick(now, &mut view);
                 if half_open_over {
                     session.withdraw(Why::Timeout, &mut view);
@@ -460,10 +544,18 @@ impl<S: Suite> Inner<S> {
 
     /// Ends a connection from this side.
     pub(super) fn withdraw(&mut self, now: Now, id: ConnId, why: Why) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
         match &mut conn.stage {
             Stage::Session(session) => {
-                session.withdraw(why, &mut View { shared: &mut self.shared, conn: id });
+                session.withdraw(
+                    why,
+                    &mut View {
+                        shared: &mut self.shared,
+                        conn: id,
+                    },
+                );
                 self.pump(now, id);
             }
             Stage::Dialling { .. } => self.end(now, id, Some(why.at(Step::Dial))),

@@ -5,6 +5,7 @@ mod canonical;
 mod config;
 mod conn;
 mod event;
+mod look;
 mod machine;
 mod output;
 mod route;
@@ -16,6 +17,7 @@ mod told;
 
 pub use config::NodeConfig;
 pub use event::{Event, Purpose, Record};
+pub use look::{ConnectionInfo, NodeStats};
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,9 +33,7 @@ use crate::crypto::Suite;
 use crate::establish::Group;
 use crate::fault::Why;
 use crate::identity::{Identity, is_websocket_url};
-use crate::io::{
-    Closed, ConnId, Effect, Full, Machine, Message, NotStored, Source, StoreId,
-};
+use crate::io::{Closed, ConnId, Effect, Full, Machine, Message, NotStored, Source, StoreId};
 use crate::limits;
 use crate::objects::PersonId;
 use crate::pairing::{Invitation, InvitationId, InvitationRecord, InvitationState, TooMany};
@@ -88,10 +88,16 @@ impl<S: Suite> Node<S> {
     /// # Errors
     /// [`Misuse::Url`]
     pub fn new(config: NodeConfig, seed: [u8; 32], now: Now) -> Result<Self, Misuse> {
-        if config.url.as_deref().is_some_and(|url| !is_websocket_url(url)) {
+        if config
+            .url
+            .as_deref()
+            .is_some_and(|url| !is_websocket_url(url))
+        {
             return Err(Misuse::Url);
         }
-        Ok(Self { inner: Inner::new(config, seed, now) })
+        Ok(Self {
+            inner: Inner::new(config, seed, now),
+        })
     }
 
     /// Who this instance is.
@@ -141,13 +147,19 @@ impl<S: Suite> Node<S> {
     /// The relay at which spare connections are kept.
     #[must_use]
     pub fn relay(&self) -> Option<&str> {
-        self.inner.listener.as_ref().map(|listener| listener.url.as_str())
+        self.inner
+            .listener
+            .as_ref()
+            .map(|listener| listener.url.as_str())
     }
 
     /// Whether at least one spare connection is registered.
     #[must_use]
     pub fn is_online(&self) -> bool {
-        self.inner.listener.as_ref().is_some_and(|listener| listener.online)
+        self.inner
+            .listener
+            .as_ref()
+            .is_some_and(|listener| listener.online)
     }
 
     /// Sets where this instance can be dialled; peers are told in pairings.
@@ -178,9 +190,13 @@ impl<S: Suite> Node<S> {
         let Inner { shared, random, .. } = &mut self.inner;
         let (person, key) = (shared.own.person_id(), shared.own.instance_key().public());
         let (invitation, record) =
-            shared.invitations.make(now, random, person, key, url.into(), life)?;
+            shared
+                .invitations
+                .make(now, random, person, key, url.into(), life)?;
         let id = record.id;
-        self.inner.store(Record::Invited(record), |record| Stored::Invitation(id, record));
+        self.inner.store(Record::Invited(record), |record| {
+            Stored::Invitation(id, record)
+        });
         self.inner.arm_invitations();
         self.end(now);
         Ok(invitation)
@@ -192,8 +208,12 @@ impl<S: Suite> Node<S> {
     /// [`Misuse::NoInvitation`]
     pub fn revoke(&mut self, now: Now, id: InvitationId) -> Result<(), Misuse> {
         let now = self.begin(now);
-        let holder =
-            self.inner.shared.invitations.revoke(now, id).ok_or(Misuse::NoInvitation)?;
+        let holder = self
+            .inner
+            .shared
+            .invitations
+            .revoke(now, id)
+            .ok_or(Misuse::NoInvitation)?;
         self.inner.store(Record::Withdrawn(id), Stored::Other);
         if let Some(conn) = holder {
             self.inner.withdraw(now, conn, Why::Withdrawn);
@@ -206,7 +226,9 @@ impl<S: Suite> Node<S> {
     /// Takes all open invitations back; tells how many.
     pub fn revoke_all(&mut self, now: Now) -> usize {
         let ids: Vec<InvitationId> = self.invitations().map(|(record, _)| record.id).collect();
-        ids.into_iter().filter(|id| self.revoke(now, *id).is_ok()).count()
+        ids.into_iter()
+            .filter(|id| self.revoke(now, *id).is_ok())
+            .count()
     }
 
     /// The invitations that are open, or ended lately, with what has become of them.
@@ -238,7 +260,9 @@ impl<S: Suite> Node<S> {
             token: Some(invitation.token().clone()),
         };
         let next = AfterOpening::Initiate(opening);
-        let conn = self.inner.dial(now, Purpose::Join, invitation.url().into(), next);
+        let conn = self
+            .inner
+            .dial(now, Purpose::Join, invitation.url().into(), next);
         self.end(now);
         Ok(conn)
     }
@@ -250,12 +274,24 @@ impl<S: Suite> Node<S> {
     /// [`Misuse::NotPaired`]: without a pairing no socket is opened. [`Misuse::NoAddress`].
     pub fn connect(&mut self, now: Now, person: PersonId, group: Group) -> Result<(), Misuse> {
         let now = self.begin(now);
-        let contact = self.inner.shared.contacts.get(&person).ok_or(Misuse::NotPaired)?;
+        let contact = self
+            .inner
+            .shared
+            .contacts
+            .get(&person)
+            .ok_or(Misuse::NotPaired)?;
         // The device that was paired with last.
-        let instance =
-            contact.instances.iter().max_by_key(|i| i.paired_at).ok_or(Misuse::NoAddress)?;
-        let urls: Vec<String> =
-            instance.url.iter().cloned().chain(self.relay().map(Into::into)).collect();
+        let instance = contact
+            .instances
+            .iter()
+            .max_by_key(|i| i.paired_at)
+            .ok_or(Misuse::NoAddress)?;
+        let urls: Vec<String> = instance
+            .url
+            .iter()
+            .cloned()
+            .chain(self.relay().map(Into::into))
+            .collect();
         if urls.is_empty() {
             return Err(Misuse::NoAddress);
         }
@@ -302,13 +338,32 @@ impl<S: Suite> Node<S> {
         self.inner.shared.contacts.values()
     }
 
+    /// All connections, in the order of their first use.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionInfo> {
+        self.inner
+            .conns
+            .iter()
+            .map(|(id, conn)| ConnectionInfo::of(*id, conn))
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn stats(&self) -> &NodeStats {
+        &self.inner.stats
+    }
+
     /// Removes a contact: its connections are closed, its routes end.
     ///
     /// # Errors
     /// [`Misuse::NotPaired`]
     pub fn forget(&mut self, now: Now, person: PersonId) -> Result<(), Misuse> {
         let now = self.begin(now);
-        let contact = self.inner.shared.contacts.remove(&person).ok_or(Misuse::NotPaired)?;
+        let contact = self
+            .inner
+            .shared
+            .contacts
+            .remove(&person)
+            .ok_or(Misuse::NotPaired)?;
         self.inner.store(Record::Forgotten(person), Stored::Other);
         self.disconnect(now, person);
         let conns: Vec<ConnId> = self
@@ -317,7 +372,10 @@ impl<S: Suite> Node<S> {
             .links
             .iter()
             .filter(|(_, link)| {
-                contact.instances.iter().any(|i| i.instance_key.presented() == link.peer)
+                contact
+                    .instances
+                    .iter()
+                    .any(|i| i.instance_key.presented() == link.peer)
             })
             .map(|(id, _)| *id)
             .collect();
@@ -438,7 +496,9 @@ impl<S: Suite> Inner<S> {
         if conn.queued + conn.handed_out > limits::WINDOW {
             return Err(Full.into());
         }
-        let Stage::Session(session) = &mut conn.stage else { return Err(SendError::Ended) };
+        let Stage::Session(session) = &mut conn.stage else {
+            return Err(SendError::Ended);
+        };
         session.send(now, message)?;
         self.pump(now, id);
         Ok(())

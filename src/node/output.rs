@@ -66,8 +66,11 @@ impl<S: Suite> Inner<S> {
             return;
         }
         let conns = &self.conns;
-        let has_room =
-            |id: &ConnId| conns.get(id).is_some_and(|conn| conn.inbound <= limits::WINDOW / 2);
+        let has_room = |id: &ConnId| {
+            conns
+                .get(id)
+                .is_some_and(|conn| conn.inbound <= limits::WINDOW / 2)
+        };
         let ready: Vec<ConnId> = self.paused.iter().copied().filter(has_room).collect();
         for id in ready {
             self.paused.remove(&id);

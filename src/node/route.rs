@@ -26,7 +26,15 @@ pub(super) struct Route {
 impl Route {
     pub(super) fn new(group: Group, target: PublicKey<Instance>, mut urls: Vec<String>) -> Self {
         urls.dedup();
-        Self { group, target, urls, next: 0, failed: 0, conn: None, redial_at: None }
+        Self {
+            group,
+            target,
+            urls,
+            next: 0,
+            failed: 0,
+            conn: None,
+            redial_at: None,
+        }
     }
 
     /// The URL to dial, if there is any.
@@ -74,7 +82,10 @@ impl Route {
     }
 
     pub(super) fn deadline(&self) -> Option<Deadline> {
-        self.redial_at.map(|at| Deadline { at, why: Alarm::Redial })
+        self.redial_at.map(|at| Deadline {
+            at,
+            why: Alarm::Redial,
+        })
     }
 
     pub(super) fn rebase(&mut self, now: Micros) {

@@ -27,7 +27,9 @@ impl<S: Suite> Inner<S> {
     }
 
     pub(super) fn dial_route(&mut self, now: Now, person: PersonId) {
-        let Some(route) = self.routes.get(&person) else { return };
+        let Some(route) = self.routes.get(&person) else {
+            return;
+        };
         let (target, group) = (route.target, route.group.clone());
         if self.shutting_down
             || route.conn.is_some()
@@ -35,7 +37,9 @@ impl<S: Suite> Inner<S> {
         {
             return;
         }
-        let Some(url) = route.url().cloned() else { return };
+        let Some(url) = route.url().cloned() else {
+            return;
+        };
         let opening = Opening {
             own: self.shared.own.instance_key().used_as(),
             target,
@@ -68,7 +72,9 @@ impl<S: Suite> Inner<S> {
             .collect();
         for person in people {
             let spread = self.random.below(Draw::Jitter, 1000);
-            let Some(route) = self.routes.get_mut(&person) else { continue };
+            let Some(route) = self.routes.get_mut(&person) else {
+                continue;
+            };
             let peer = route.target.presented();
             if route.conn.is_some_and(|conn| conn != id) {
                 continue;

@@ -44,13 +44,18 @@ impl Shared {
     /// The contact that has a device with this key.
     pub(super) fn contact_of_key(&self, key: &PublicKey<Static>) -> Option<&Contact> {
         self.contacts.values().find(|contact| {
-            contact.instances.iter().any(|instance| instance.instance_key.presented() == *key)
+            contact
+                .instances
+                .iter()
+                .any(|instance| instance.instance_key.presented() == *key)
         })
     }
 
     /// Whether a connection for this purpose is there.
     pub(super) fn is_linked(&self, peer: &PublicKey<Static>, group: &Group) -> bool {
-        self.links.values().any(|link| link.synced && link.peer == *peer && link.group == *group)
+        self.links
+            .values()
+            .any(|link| link.synced && link.peer == *peer && link.group == *group)
     }
 
     /// The rule of one connection, when one more reaches `sync` here as acceptor.
@@ -108,13 +113,16 @@ impl Surroundings for View<'_> {
         // Pairing goes through the catch-all; everything else is for contacts.
         if *group != Group::Pairing {
             if !self.shared.serve.contains(group) {
-                return Err(Why::GroupNotServed { group: group.shown() });
+                return Err(Why::GroupNotServed {
+                    group: group.shown(),
+                });
             }
             if self.shared.contact_of_key(peer).is_none() {
                 return Err(Why::NotPaired);
             }
         }
-        self.shared.admit_one(now, self.conn, peer, group, extensions)
+        self.shared
+            .admit_one(now, self.conn, peer, group, extensions)
     }
 
     fn on_record(&self, person: PersonId) -> Option<OnRecord> {
@@ -155,6 +163,9 @@ impl Surroundings for View<'_> {
 
     fn present_token(&mut self, now: Now, token: &str, by: PersonId) -> Result<(), TokenFault> {
         let person = self.shared.own.person_id();
-        self.shared.invitations.present(now, token, person, by, self.conn).map(|_| ())
+        self.shared
+            .invitations
+            .present(now, token, person, by, self.conn)
+            .map(|_| ())
     }
 }

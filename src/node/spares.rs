@@ -30,11 +30,15 @@ impl<S: Suite> Inner<S> {
     }
 
     pub(super) fn spare_failed(&mut self, now: Now, fault: Option<Fault>) {
-        let online = self
-            .spares()
-            .any(|conn| matches!(&conn.stage, Stage::Spare(registration) if registration.is_spare()));
-        let Some(listener) = &mut self.listener else { return };
-        listener.retry_at.get_or_insert(now.mono + limits::REGISTER_AGAIN);
+        let online = self.spares().any(
+            |conn| matches!(&conn.stage, Stage::Spare(registration) if registration.is_spare()),
+        );
+        let Some(listener) = &mut self.listener else {
+            return;
+        };
+        listener
+            .retry_at
+            .get_or_insert(now.mono + limits::REGISTER_AGAIN);
         self.timers.set(Owner::Listener, listener.deadline());
         listener.online &= online;
         if !listener.online && !listener.told_offline {
@@ -49,7 +53,9 @@ impl<S: Suite> Inner<S> {
     /// Opens the spare connections that are missing. While an attempt waits for its delay, only what was handed over
     /// is replaced.
     pub(super) fn fill_spares(&mut self, now: Now, handed_over: bool) {
-        let Some(listener) = &self.listener else { return };
+        let Some(listener) = &self.listener else {
+            return;
+        };
         let (url, waiting) = (listener.url.clone(), listener.retry_at.is_some());
         let missing = self.config.spares.saturating_sub(self.spares().count());
         let wanted = match (waiting, handed_over) {

@@ -64,7 +64,10 @@ impl Timers {
                 Owner::Conn(conn) => Owner::Conn(rename(*conn)),
                 other => *other,
             };
-            let deadline = Deadline { at: deadline.at.since(now), ..*deadline };
+            let deadline = Deadline {
+                at: deadline.at.since(now),
+                ..*deadline
+            };
             canonical.set(owner, Some(deadline));
         }
         canonical

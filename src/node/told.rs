@@ -37,11 +37,19 @@ impl<S: Suite> Inner<S> {
 
     /// From here on the connection is a session of its own: not one message is between the two.
     fn handed_over(&mut self, now: Now, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        let closing = Stage::Closing { limit: now.mono + limits::CLOSE };
-        let Stage::Spare(registration) = replace(&mut conn.stage, closing) else { return };
+        let Some(conn) = self.conns.get_mut(&id) else {
+            return;
+        };
+        let closing = Stage::Closing {
+            limit: now.mono + limits::CLOSE,
+        };
+        let Stage::Spare(registration) = replace(&mut conn.stage, closing) else {
+            return;
+        };
         // It has told its last: nothing is left over.
-        let Some(token) = registration.into_handed_over() else { return };
+        let Some(token) = registration.into_handed_over() else {
+            return;
+        };
         conn.half_open_until = Some(now.mono + self.config.step);
         let session = Session::acceptor(
             now,
@@ -53,6 +61,7 @@ impl<S: Suite> Inner<S> {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.stage = Stage::Session(session.into());
         }
+        self.stats.handed_over += 1;
         self.fill_spares(now, true);
     }
 
@@ -76,7 +85,9 @@ impl<S: Suite> Inner<S> {
             }
             Output::Event(SessionEvent::Close) => self.end(now, id, None),
             // Told by `stored`, with the contact.
-            Output::Event(SessionEvent::Paired | SessionEvent::Request(_) | SessionEvent::Message(_))
+            Output::Event(
+                SessionEvent::Paired | SessionEvent::Request(_) | SessionEvent::Message(_),
+            )
             | Output::Send(_)
             | Output::Fault(_) => {}
         }
@@ -84,28 +95,56 @@ impl<S: Suite> Inner<S> {
 
     /// The other side is known: whether it may have what it wants.
     pub(super) fn established(&mut self, now: Now, id: ConnId, peer: &Established) {
+        let person = peer.keys.owner;
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.person = Some(person);
+        }
         if peer.group == Group::Pairing {
             return;
         }
-        let person = peer.keys.owner;
         let known = self.shared.contacts.get_mut(&person).and_then(|contact| {
-            contact.instances.iter_mut().find(|i| i.instance_key.presented() == peer.peer)
+            contact
+                .instances
+                .iter_mut()
+                .find(|i| i.instance_key.presented() == peer.peer)
         });
         let Some(instance) = known else {
             let why = match self.shared.contact_of_key(&peer.peer) {
                 Some(_) => Why::IdentityMismatch { part: Part::Person },
                 None => Why::NotPaired,
             };
-            if let Some(Conn { stage: Stage::Session(session), .. }) = self.conns.get_mut(&id) {
-                session.withdraw(why, &mut View { shared: &mut self.shared, conn: id });
+            if let Some(Conn {
+                stage: Stage::Session(session),
+                ..
+            }) = self.conns.get_mut(&id)
+            {
+                session.withdraw(
+                    why,
+                    &mut View {
+                        shared: &mut self.shared,
+                        conn: id,
+                    },
+                );
             }
             return;
         };
         let newly_proven = !replace(&mut instance.key_proven, true);
         if newly_proven && let Some(contact) = self.shared.contacts.get(&person).cloned() {
-            self.store(Record::Contact { contact, spent: None }, Stored::Other);
+            self.store(
+                Record::Contact {
+                    contact,
+                    spent: None,
+                },
+                Stored::Other,
+            );
         }
-        let Some(Conn { stage: Stage::Session(session), .. }) = self.conns.get(&id) else { return };
+        let Some(Conn {
+            stage: Stage::Session(session),
+            ..
+        }) = self.conns.get(&id)
+        else {
+            return;
+        };
         let role = session.role();
         if let Some(route) = self.routes.get_mut(&person)
             && route.group == peer.group
@@ -116,11 +155,18 @@ impl<S: Suite> Inner<S> {
             }
             self.arm_route(now, person);
         }
-        self.event(Event::Connected { conn: id, role, person, group: peer.group.clone() });
+        self.event(Event::Connected {
+            conn: id,
+            role,
+            person,
+            group: peer.group.clone(),
+        });
     }
 
     pub(super) fn stored(&mut self, now: Now, id: StoreId, result: Result<(), NotStored>) {
-        let Some(stored) = self.stores.remove(&id) else { return };
+        let Some(stored) = self.stores.remove(&id) else {
+            return;
+        };
         match stored {
             Stored::Pairing(conn, record) => self.pairing_stored(now, conn, record, result),
             Stored::Invitation(invitation, record) => {
@@ -145,10 +191,15 @@ impl<S: Suite> Inner<S> {
         record: Record,
         result: Result<(), NotStored>,
     ) {
-        let Record::Contact { contact, spent } = record.clone() else { return };
+        let Record::Contact { contact, spent } = record.clone() else {
+            return;
+        };
         let person = contact.person_id;
         let alive = match self.conns.get(&id) {
-            Some(Conn { stage: Stage::Session(session), .. }) => Some(session.role()),
+            Some(Conn {
+                stage: Stage::Session(session),
+                ..
+            }) => Some(session.role()),
             _ => None,
         };
         match (result, alive) {
@@ -164,7 +215,13 @@ impl<S: Suite> Inner<S> {
                 // nothing, so neither does this one.
                 match self.shared.contacts.get(&person).cloned() {
                     Some(before) => {
-                        self.store(Record::Contact { contact: before, spent: None }, Stored::Other);
+                        self.store(
+                            Record::Contact {
+                                contact: before,
+                                spent: None,
+                            },
+                            Stored::Other,
+                        );
                     }
                     None => self.store(Record::Forgotten(person), Stored::Other),
                 }
@@ -173,11 +230,28 @@ impl<S: Suite> Inner<S> {
             (Ok(()), role) => {
                 self.shared.contacts.insert(person, contact.clone());
                 let role = role.unwrap_or(Role::Acceptor);
-                self.event(Event::Paired { conn: id, role, contact, invitation: spent });
+                self.stats.paired += 1;
+                self.event(Event::Paired {
+                    conn: id,
+                    role,
+                    contact,
+                    invitation: spent,
+                });
             }
         }
-        if let Some(Conn { stage: Stage::Session(session), .. }) = self.conns.get_mut(&id) {
-            session.stored(now, result, &mut View { shared: &mut self.shared, conn: id });
+        if let Some(Conn {
+            stage: Stage::Session(session),
+            ..
+        }) = self.conns.get_mut(&id)
+        {
+            session.stored(
+                now,
+                result,
+                &mut View {
+                    shared: &mut self.shared,
+                    conn: id,
+                },
+            );
         }
         self.pump(now, id);
     }

@@ -33,7 +33,9 @@ impl Person {
     /// The microdata of the id object.
     #[must_use]
     pub fn id_microdata(&self) -> String {
-        Microdata::id_object("Person").text("email", &self.email).finish()
+        Microdata::id_object("Person")
+            .text("email", &self.email)
+            .finish()
     }
 
     /// The person id: SHA-256 of the id object's microdata.
@@ -43,12 +45,17 @@ impl Person {
     }
 
     pub(crate) fn json(&self) -> String {
-        Writer::new().text("$type$", "Person").text("email", &self.email).finish()
+        Writer::new()
+            .text("$type$", "Person")
+            .text("email", &self.email)
+            .finish()
     }
 
     pub(crate) fn from_json(object: &Object) -> Result<Self, JsonFault> {
         expect_type(object, "Person", "`Person`")?;
-        Ok(Self { email: object.text("email")?.into() })
+        Ok(Self {
+            email: object.text("email")?.into(),
+        })
     }
 }
 
@@ -155,6 +162,9 @@ fn expect_type(object: &Object, name: &str, expected: &'static str) -> Result<()
     if object.text("$type$")? == name {
         Ok(())
     } else {
-        Err(JsonFault::Member { member: "$type$", expected })
+        Err(JsonFault::Member {
+            member: "$type$",
+            expected,
+        })
     }
 }

@@ -29,8 +29,12 @@ impl Token {
         let bits: Secret<48> = random.secret(Purpose::Token);
         Self(Secret::filled(|characters| {
             // Three bytes are four characters of six bits.
-            for (four, three) in characters.chunks_exact_mut(4).zip(bits.expose().chunks_exact(3)) {
-                let word = u32::from(three[0]) << 16 | u32::from(three[1]) << 8 | u32::from(three[2]);
+            for (four, three) in characters
+                .chunks_exact_mut(4)
+                .zip(bits.expose().chunks_exact(3))
+            {
+                let word =
+                    u32::from(three[0]) << 16 | u32::from(three[1]) << 8 | u32::from(three[2]);
                 for (i, character) in four.iter_mut().enumerate() {
                     *character = ALPHABET[(word >> (18 - 6 * i) & 63) as usize];
                 }
@@ -48,7 +52,10 @@ impl Token {
             .try_into()
             .ok()
             .filter(|bytes: &&[u8; TOKEN]| bytes.iter().all(|byte| ALPHABET.contains(byte)))
-            .ok_or(JsonFault::Member { member: "token", expected: "64 characters of 0-9 a-z A-Z _ -" })?;
+            .ok_or(JsonFault::Member {
+                member: "token",
+                expected: "64 characters of 0-9 a-z A-Z _ -",
+            })?;
         Ok(Self(Secret::filled(|to| to.copy_from_slice(bytes))))
     }
 
@@ -72,8 +79,13 @@ impl fmt::Debug for Token {
 }
 
 /// The SHA-256 of a token. It names an invitation and opens nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(into = "crate::objects::ObjectHash", from = "crate::objects::ObjectHash")]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(
+    into = "crate::objects::ObjectHash",
+    from = "crate::objects::ObjectHash"
+)]
 pub struct InvitationId(pub [u8; 32]);
 
 impl InvitationId {
@@ -135,7 +147,11 @@ pub enum BadInvitation {
 
 impl Invitation {
     pub(super) const fn new(token: Token, public_key: PublicKey<Instance>, url: String) -> Self {
-        Self { token, public_key, url }
+        Self {
+            token,
+            public_key,
+            url,
+        }
     }
 
     /// Reads an invitation: the JSON, a link with it behind the `#`, or the percent-encoded JSON alone.
@@ -165,7 +181,11 @@ impl Invitation {
         if object.len() != 3 {
             return Err(JsonFault::Superfluous.into());
         }
-        Ok(Self { token, public_key, url })
+        Ok(Self {
+            token,
+            public_key,
+            url,
+        })
     }
 
     /// The JSON of the invitation: a secret.
@@ -226,7 +246,9 @@ impl Invitation {
 
 impl fmt::Debug for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Invitation").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Invitation")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 

@@ -44,7 +44,12 @@ pub struct PairingConfig {
 
 impl Default for PairingConfig {
     fn default() -> Self {
-        Self { step: limits::STEP, url: None, new_instances: false, notes: false }
+        Self {
+            step: limits::STEP,
+            url: None,
+            new_instances: false,
+            notes: false,
+        }
     }
 }
 
@@ -106,7 +111,9 @@ impl Pairing {
         token: &Token,
     ) -> Self {
         let mut machine = Self::new(now, Role::Initiator, config, own, peer, State::Identity);
-        machine.out.text("authentication_token", wire::authentication_token(token));
+        machine
+            .out
+            .text("authentication_token", wire::authentication_token(token));
         machine
     }
 
@@ -120,7 +127,15 @@ impl Pairing {
     ) -> Self {
         let limit = now.mono + config.step;
         let out = Outbox::new(Layer::Pairing, config.notes);
-        Self { role, config, own, peer, state, limit, out }
+        Self {
+            role,
+            config,
+            own,
+            peer,
+            state,
+            limit,
+            out,
+        }
     }
 
     /// The step it is in.
@@ -163,9 +178,16 @@ impl Pairing {
         if self.state == State::Ended {
             return Ok(State::Ended);
         }
-        let Message::Text(text) = message else { return Err(Why::Kind { expected: Kind::Text }) };
+        let Message::Text(text) = message else {
+            return Err(Why::Kind {
+                expected: Kind::Text,
+            });
+        };
         if text.len() > limits::CONTROL {
-            return Err(Why::Limit { what: "bytes of a control message", limit: limits::CONTROL });
+            return Err(Why::Limit {
+                what: "bytes of a control message",
+                limit: limits::CONTROL,
+            });
         }
         match self.state {
             State::Token => self.on_token(now, text, node),
@@ -258,12 +280,18 @@ impl Pairing {
     /// close. The initiator closes right behind its identity, so the close may overtake the storage.
     #[must_use]
     pub const fn awaits_close(&self) -> bool {
-        matches!((self.state, self.role), (State::Closing, _) | (State::Storing, Role::Acceptor))
+        matches!(
+            (self.state, self.role),
+            (State::Closing, _) | (State::Storing, Role::Acceptor)
+        )
     }
 
     /// Time has passed. The storage has no time limit: it is this side's own.
     pub fn tick(&mut self, now: Now) {
-        if self.deadline().is_none_or(|deadline| deadline.at > now.mono) {
+        if self
+            .deadline()
+            .is_none_or(|deadline| deadline.at > now.mono)
+        {
             return;
         }
         if self.state == State::Closing {
@@ -284,9 +312,10 @@ impl Pairing {
     #[must_use]
     pub const fn deadline(&self) -> Option<Deadline> {
         match self.state {
-            State::Token | State::Identity | State::Closing => {
-                Some(Deadline { at: self.limit, why: Alarm::StepLimit })
-            }
+            State::Token | State::Identity | State::Closing => Some(Deadline {
+                at: self.limit,
+                why: Alarm::StepLimit,
+            }),
             State::Storing | State::Ended => None,
         }
     }
@@ -299,7 +328,10 @@ impl Pairing {
 /// What the identity says has to agree with what was proven before. Tells whether the instance key was proven.
 fn check(identity: &PeerIdentity, proven: &Established, own_role: Role) -> Result<bool, Why> {
     let mismatch = |part| Err(Why::IdentityMismatch { part });
-    let person: PersonId = Person { email: identity.person_email.clone() }.id();
+    let person: PersonId = Person {
+        email: identity.person_email.clone(),
+    }
+    .id();
     if person != proven.keys.owner {
         return mismatch(Part::Person);
     }
@@ -309,7 +341,10 @@ fn check(identity: &PeerIdentity, proven: &Established, own_role: Role) -> Resul
     if identity.person_sign_key != proven.keys.sign_key {
         return mismatch(Part::PersonSignKey);
     }
-    let instance = Instance { name: identity.instance_name.clone(), owner: person };
+    let instance = Instance {
+        name: identity.instance_name.clone(),
+        owner: person,
+    };
     if instance.id() != proven.instance.id() {
         return mismatch(Part::Instance);
     }

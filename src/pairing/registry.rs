@@ -85,7 +85,11 @@ impl Invitations {
         }
         let token = Token::draw(random);
         let expires = Millis(now.wall.0.saturating_add(life.as_millis()));
-        let record = InvitationRecord { id: token.id(), person, expires };
+        let record = InvitationRecord {
+            id: token.id(),
+            person,
+            expires,
+        };
         self.insert(record.clone(), now.mono + life);
         Ok((Invitation::new(token, public_key, url), record))
     }
@@ -99,7 +103,12 @@ impl Invitations {
     }
 
     fn insert(&mut self, record: InvitationRecord, expires_at: Micros) {
-        let entry = Entry { state: InvitationState::Open, expires_at, presenter: None, record };
+        let entry = Entry {
+            state: InvitationState::Open,
+            expires_at,
+            presenter: None,
+            record,
+        };
         self.entries.insert(entry.record.id, entry);
     }
 
@@ -131,7 +140,9 @@ impl Invitations {
             InvitationState::Held(_) => Err(TokenFault::Held),
             InvitationState::Spent => Err(TokenFault::Used),
             InvitationState::Revoked => Err(TokenFault::Revoked),
-            InvitationState::Expired => Err(TokenFault::Expired { ago_ms: entry.ago_ms(now) }),
+            InvitationState::Expired => Err(TokenFault::Expired {
+                ago_ms: entry.ago_ms(now),
+            }),
             InvitationState::Open
                 if entry.record.person != person || entry.presenter.is_some_and(|p| p != by) =>
             {
@@ -169,7 +180,9 @@ impl Invitations {
     }
 
     fn held_mut(&mut self, conn: ConnId) -> Option<&mut Entry> {
-        self.entries.values_mut().find(|entry| entry.state == InvitationState::Held(conn))
+        self.entries
+            .values_mut()
+            .find(|entry| entry.state == InvitationState::Held(conn))
     }
 
     /// Takes one back. `None` if there is no such one that is open or held; else the connection that holds it.
@@ -205,13 +218,18 @@ impl Invitations {
         self.entries
             .values()
             .filter(|entry| entry.state == InvitationState::Open)
-            .map(|entry| Deadline { at: entry.expires_at, why: Alarm::Expiry })
+            .map(|entry| Deadline {
+                at: entry.expires_at,
+                why: Alarm::Expiry,
+            })
             .min()
     }
 
     /// All that are known, with what has become of them.
     pub fn list(&self) -> impl Iterator<Item = (&InvitationRecord, InvitationState)> {
-        self.entries.values().map(|entry| (&entry.record, entry.state))
+        self.entries
+            .values()
+            .map(|entry| (&entry.record, entry.state))
     }
 
     pub(crate) fn for_each_conn(&mut self, mut rename: impl FnMut(&mut ConnId)) {

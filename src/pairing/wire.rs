@@ -12,12 +12,16 @@ use crate::objects::SignKey;
 /// Initiator: `authentication_token`. A secret.
 #[must_use]
 pub(super) fn authentication_token(token: &Token) -> String {
-    Writer::command("authentication_token").text("token", token.expose()).finish()
+    Writer::command("authentication_token")
+        .text("token", token.expose())
+        .finish()
 }
 
 /// Reads `authentication_token`. A token of a wrong form is as unknown as any other.
 pub(super) fn read_authentication_token(text: &str) -> Result<String, JsonFault> {
-    Ok(Object::message(text, "authentication_token")?.text("token")?.into())
+    Ok(Object::message(text, "authentication_token")?
+        .text("token")?
+        .into())
 }
 
 /// What a peer says of itself in a pairing.
@@ -78,13 +82,17 @@ pub fn identity(identity: &PeerIdentity) -> String {
 pub fn read_identity(text: &str) -> Result<PeerIdentity, JsonFault> {
     let object = Object::message(text, "identity")?.object("obj")?;
     if object.text("type")? != "public" {
-        return Err(JsonFault::Member { member: "type", expected: "`public`" });
+        return Err(JsonFault::Member {
+            member: "type",
+            expected: "`public`",
+        });
     }
     let url = match object.optional_text("url")? {
         None => None,
-        Some(url) => Some(
-            read_url(url).ok_or(JsonFault::Member { member: "url", expected: "a WebSocket URL" })?,
-        ),
+        Some(url) => Some(read_url(url).ok_or(JsonFault::Member {
+            member: "url",
+            expected: "a WebSocket URL",
+        })?),
     };
     Ok(PeerIdentity {
         person_email: object.text("personEmail")?.into(),

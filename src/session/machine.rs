@@ -86,7 +86,16 @@ pub struct Session<S: Suite> {
 }
 
 compare_rebased!(Session {
-    role, config, own, random, wanted, stage, plain, events, fault, told,
+    role,
+    config,
+    own,
+    random,
+    wanted,
+    stage,
+    plain,
+    events,
+    fault,
+    told,
 });
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,11 +121,27 @@ impl<S: Suite> Session<S> {
         mut random: Random,
         opening: Opening,
     ) -> Self {
-        let Opening { own: static_key, target, group, token } = opening;
-        let handshake =
-            Initiator::new(now, config.handshake.clone(), static_key, target, random.fork());
-        let mut session =
-            Self::new(now, Role::Initiator, config, own, random, Stage::Initiating(handshake));
+        let Opening {
+            own: static_key,
+            target,
+            group,
+            token,
+        } = opening;
+        let handshake = Initiator::new(
+            now,
+            config.handshake.clone(),
+            static_key,
+            target,
+            random.fork(),
+        );
+        let mut session = Self::new(
+            now,
+            Role::Initiator,
+            config,
+            own,
+            random,
+            Stage::Initiating(handshake),
+        );
         session.wanted = Some((group, token));
         while session.pump_initiator(now) {}
         session
@@ -139,7 +164,14 @@ impl<S: Suite> Session<S> {
             random.fork(),
             arrival,
         );
-        Self::new(now, Role::Acceptor, config, own, random, Stage::Accepting(handshake))
+        Self::new(
+            now,
+            Role::Acceptor,
+            config,
+            own,
+            random,
+            Stage::Accepting(handshake),
+        )
     }
 
     fn new(
@@ -196,7 +228,10 @@ impl<S: Suite> Session<S> {
     ) -> Result<(), Full> {
         let now = now.not_before(&mut self.latest);
         // Time limits that have passed come first; a message at the very deadline is in time.
-        if self.deadline().is_some_and(|deadline| deadline.at < now.mono) {
+        if self
+            .deadline()
+            .is_some_and(|deadline| deadline.at < now.mono)
+        {
             self.tick(now, node);
         }
         match &mut self.stage {
@@ -224,17 +259,14 @@ impl<S: Suite> Session<S> {
     /// [`SendError`]; nothing has changed then.
     pub fn send(&mut self, now: Now, message: Message<'_>) -> Result<(), SendError> {
         let now = now.not_before(&mut self.latest);
-        let Stage::Connected(link) = &mut self.stage else { return Err(SendError::Ended) };
+        let Stage::Connected(link) = &mut self.stage else {
+            return Err(SendError::Ended);
+        };
         link.channel.send(now, message)
     }
 
     /// The answer to [`SessionEvent::Store`].
-    pub fn stored(
-        &mut self,
-        now: Now,
-        result: Result<(), NotStored>,
-        node: &mut dyn Surroundings,
-    ) {
+    pub fn stored(&mut self, now: Now, result: Result<(), NotStored>, node: &mut dyn Surroundings) {
         let now = now.not_before(&mut self.latest);
         if let Stage::Pairing(_, pairing) = &mut self.stage {
             pairing.stored(now, result);
@@ -332,7 +364,9 @@ impl<S: Suite> Session<S> {
     }
 
     pub(crate) fn poll_received(&mut self, bytes: &mut Vec<u8>) -> Option<Kind> {
-        let Stage::Connected(link) = &mut self.stage else { return None };
+        let Stage::Connected(link) = &mut self.stage else {
+            return None;
+        };
         let message = link.channel.received()?;
         bytes.clear();
         bytes.extend_from_slice(message.bytes());
@@ -372,8 +406,14 @@ impl<S: Suite> Session<S> {
     /// Why a frame failed, if that ended this session (spec 07). To be asked once, after the close.
     #[must_use]
     pub fn diagnose(self, siblings: &[Sibling<'_, S::Pair>]) -> Option<Diagnosis> {
-        let Stage::Ended(Some(link), _) = self.stage else { return None };
-        let Handshaken { channel, static_key, .. } = *link;
+        let Stage::Ended(Some(link), _) = self.stage else {
+            return None;
+        };
+        let Handshaken {
+            channel,
+            static_key,
+            ..
+        } = *link;
         channel.diagnose(Some(&static_key), siblings)
     }
 

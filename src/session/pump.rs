@@ -53,11 +53,19 @@ impl<S: Suite> Session<S> {
     }
 
     pub(super) fn pump_initiator(&mut self, now: Now) -> bool {
-        let Stage::Initiating(handshake) = &mut self.stage else { return false };
+        let Stage::Initiating(handshake) = &mut self.stage else {
+            return false;
+        };
         let mut bytes = Vec::new();
-        let Some(output) = handshake.poll(&mut bytes) else { return false };
-        let Some(()) = self.forward(output, bytes) else { return true };
-        let Stage::Initiating(handshake) = self.take_stage() else { return false };
+        let Some(output) = handshake.poll(&mut bytes) else {
+            return false;
+        };
+        let Some(()) = self.forward(output, bytes) else {
+            return true;
+        };
+        let Stage::Initiating(handshake) = self.take_stage() else {
+            return false;
+        };
         let (Some(done), Some((group, _))) = (handshake.finish(), &self.wanted) else {
             return false;
         };
@@ -74,21 +82,30 @@ impl<S: Suite> Session<S> {
     }
 
     fn pump_acceptor(&mut self, now: Now) -> bool {
-        let Stage::Accepting(handshake) = &mut self.stage else { return false };
+        let Stage::Accepting(handshake) = &mut self.stage else {
+            return false;
+        };
         let mut bytes = Vec::new();
-        let Some(output) = handshake.poll(&mut bytes) else { return false };
+        let Some(output) = handshake.poll(&mut bytes) else {
+            return false;
+        };
         match self.forward(output, bytes) {
             None => true,
             Some(Asked::Request(request)) => {
                 if request.source == self.own.instance_key().public().presented() {
                     self.refuse(Refusal::Oneself);
                 }
-                self.events.push_back(Output::Event(SessionEvent::Request(request)));
+                self.events
+                    .push_back(Output::Event(SessionEvent::Request(request)));
                 true
             }
             Some(Asked::Done) => {
-                let Stage::Accepting(handshake) = self.take_stage() else { return false };
-                let Some(done) = handshake.finish() else { return false };
+                let Stage::Accepting(handshake) = self.take_stage() else {
+                    return false;
+                };
+                let Some(done) = handshake.finish() else {
+                    return false;
+                };
                 let establishment = Establishment::acceptor(
                     now,
                     self.config.establish.clone(),
@@ -109,7 +126,9 @@ impl<S: Suite> Session<S> {
     }
 
     fn pump_establishment(&mut self, now: Now, node: &mut dyn Surroundings) -> bool {
-        let Stage::Establishing(link, establishment) = &mut self.stage else { return false };
+        let Stage::Establishing(link, establishment) = &mut self.stage else {
+            return false;
+        };
         let mut moved = false;
         let mut established = None;
         let mut fault = None;
@@ -131,7 +150,9 @@ impl<S: Suite> Session<S> {
                 continue;
             }
             // The next message only when the last one has had its effect.
-            let Some(message) = link.channel.received() else { break };
+            let Some(message) = link.channel.received() else {
+                break;
+            };
             moved = true;
             establishment.message(now, message, node);
         }
@@ -147,9 +168,14 @@ impl<S: Suite> Session<S> {
             node.challenge_answered();
             return false;
         }
-        let Some(peer) = established else { return moved };
-        self.events.push_back(Output::Event(SessionEvent::Established(peer.clone())));
-        let Stage::Establishing(link, _) = self.take_stage() else { return false };
+        let Some(peer) = established else {
+            return moved;
+        };
+        self.events
+            .push_back(Output::Event(SessionEvent::Established(peer.clone())));
+        let Stage::Establishing(link, _) = self.take_stage() else {
+            return false;
+        };
         let config = self.config.pairing.clone();
         self.stage = match (self.role, &peer.group, self.wanted.take()) {
             (Role::Acceptor, Group::Pairing, _) => {
@@ -165,7 +191,9 @@ impl<S: Suite> Session<S> {
     }
 
     fn pump_pairing(&mut self, now: Now, node: &mut dyn Surroundings) -> bool {
-        let Stage::Pairing(link, pairing) = &mut self.stage else { return false };
+        let Stage::Pairing(link, pairing) = &mut self.stage else {
+            return false;
+        };
         loop {
             let mut bytes = Vec::new();
             match pairing.poll(&mut bytes) {
@@ -174,7 +202,8 @@ impl<S: Suite> Session<S> {
                     send(&mut link.channel, now, kind, bytes, &mut self.events);
                 }
                 Some(Output::Event(PairingEvent::Store(contact))) => {
-                    self.events.push_back(Output::Event(SessionEvent::Store(contact)));
+                    self.events
+                        .push_back(Output::Event(SessionEvent::Store(contact)));
                 }
                 Some(Output::Event(PairingEvent::Paired)) => {
                     self.events.push_back(Output::Event(SessionEvent::Paired));

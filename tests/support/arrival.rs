@@ -14,7 +14,11 @@ pub(crate) fn handed_over() -> Arrival {
     let mut relay = Relay::<Nacl>::new(RelayConfig::default(), [2; 32], now);
     let key = KeyPair::generate::<Nacl>(&mut random, Purpose::StaticKey);
     let source = KeyPair::generate::<Nacl>(&mut random, Purpose::StaticKey).public();
-    let request = CommunicationRequest { source, target: key.public() }.text();
+    let request = CommunicationRequest {
+        source,
+        target: key.public(),
+    }
+    .text();
     let conn = relay.accept(now, Source::Unknown).expect("room");
     let mut listener = Registration::<Nacl>::new(now, key, random, Micros::secs(10), false);
     let mut bytes = Vec::new();
@@ -29,10 +33,15 @@ pub(crate) fn handed_over() -> Arrival {
         if listener.is_spare() && !asked {
             asked = true;
             let initiator = relay.accept(now, Source::Unknown).expect("room");
-            relay.message(now, initiator, Message::Text(&request)).expect("room");
+            relay
+                .message(now, initiator, Message::Text(&request))
+                .expect("room");
         }
         while let Some(effect) = relay.poll(&mut bytes) {
-            if let Effect::Send { kind: Kind::Text, .. } = effect {
+            if let Effect::Send {
+                kind: Kind::Text, ..
+            } = effect
+            {
                 let text = std::str::from_utf8(&bytes).expect("a text");
                 // The request behind the handover is refused here: it is for what follows.
                 let _ = listener.message(now, Message::Text(text));

@@ -7,10 +7,10 @@ use chumwire::contact::Contact;
 use chumwire::crypto::{Nacl, Random};
 use chumwire::establish::Group;
 use chumwire::fault::Fault;
+use chumwire::handshake::Arrival;
 use chumwire::io::{Kind, Output};
 use chumwire::pairing::Invitation;
 use chumwire::session::{Opening, Session, SessionConfig, SessionEvent};
-use chumwire::handshake::Arrival;
 use chumwire::time::Now;
 
 use super::bench::{Wire, borrowed};

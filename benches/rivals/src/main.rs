@@ -3,20 +3,27 @@
 //!
 //! `apt-get install libsodium-dev pkg-config`, then `cargo run --release` in this folder.
 
+#[path = "../../common/handshake.rs"]
+mod handshake;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use chumwire::channel::{Channel, ChannelConfig};
-use chumwire::crypto::{Instance, KeyPair, Nacl, NaclKey, PairKey, Purpose, Random, RawKey, Secret, Suite, TAG};
-use chumwire::handshake::{Acceptor, Arrival, HandshakeConfig, Initiator};
-use chumwire::io::{Kind, Message, Output};
+use chumwire::crypto::{
+    KeyPair, Nacl, NaclKey, PairKey, Purpose, Random, RawKey, Secret, Suite, TAG,
+};
+use chumwire::io::{Message, Output};
 use chumwire::role::Role;
 use chumwire::time::Now;
+use handshake::handshake;
 
 /// The lengths that padding makes of one length, in a random order: the bare ciphers get the same.
 fn padded_lengths(length: usize) -> Vec<usize> {
     let mut random = Random::new([9; 32]);
-    (0..4096).map(|_| length + 1 + random.below(Purpose::Jitter, 256) as usize).collect()
+    (0..4096)
+        .map(|_| length + 1 + random.below(Purpose::Jitter, 256) as usize)
+        .collect()
 }
 const ROUNDS: usize = 301;
 
@@ -76,7 +83,8 @@ fn seal_and_open(length: usize) {
                 for &length in ours.by_ref().take(n) {
                     let sealed = &mut sealed[..length + TAG];
                     key.seal(&[0; 24], black_box(&plain[..length]), sealed);
-                    key.open(&[0; 24], black_box(sealed), &mut opened[..length]).expect("it opens");
+                    key.open(&[0; 24], black_box(sealed), &mut opened[..length])
+                        .expect("it opens");
                 }
             }),
         ),
@@ -85,7 +93,8 @@ fn seal_and_open(length: usize) {
             Box::new(|n| {
                 for _ in 0..n {
                     let now = Now::default();
-                    from.send(now, Message::Binary(black_box(&message))).expect("room");
+                    from.send(now, Message::Binary(black_box(&message)))
+                        .expect("room");
                     let _: Option<Output<()>> = from.poll(&mut frame);
                     to.message(now, Message::Binary(&frame)).expect("room");
                     black_box(to.received().expect("it came").bytes().len());
@@ -119,50 +128,23 @@ fn seal_and_open(length: usize) {
     ];
     let repeat = if length > 10_000 { 20 } else { 400 };
     let results = race(&mut contenders, repeat);
-    show(&format!("seal + open, {length} bytes and 1 to 256 of padding"), &results);
-}
-
-fn message(kind: Kind, bytes: &[u8]) -> Message<'_> {
-    match kind {
-        Kind::Binary => Message::Binary(bytes),
-        Kind::Text => Message::Text(std::str::from_utf8(bytes).expect("texts are UTF-8")),
-    }
-}
-
-fn handshake(a: &KeyPair<Instance>, b: &KeyPair<Instance>, random: &mut Random) {
-    let now = Now::default();
-    let config = HandshakeConfig::default();
-    let mut initiator =
-        Initiator::<Nacl>::new(now, config.clone(), a.used_as(), b.public(), random.fork());
-    let mut acceptor =
-        Acceptor::<Nacl>::new(now, config, vec![b.clone()], vec![], random.fork(), Arrival::Direct);
-    let mut bytes = Vec::new();
-    loop {
-        let mut moved = false;
-        while let Some(output) = initiator.poll(&mut bytes) {
-            moved = true;
-            if let Output::Send(kind) = output {
-                acceptor.message(now, message(kind, &bytes));
-            }
-        }
-        while let Some(output) = acceptor.poll(&mut bytes) {
-            moved = true;
-            if let Output::Send(kind) = output {
-                initiator.message(now, message(kind, &bytes));
-            }
-        }
-        if !moved {
-            break;
-        }
-    }
-    black_box((initiator.finish().expect("done"), acceptor.finish().expect("done")));
+    show(
+        &format!("seal + open, {length} bytes and 1 to 256 of padding"),
+        &results,
+    );
 }
 
 /// What both sides cannot do without: each makes a key pair and multiplies twice.
 fn bare_x25519(a: &Secret<32>, b: &Secret<32>) {
     let (public_a, public_b) = (Nacl::public_key(a), Nacl::public_key(b));
-    black_box((Nacl::before(&public_b, a).is_ok(), Nacl::before(&public_a, b).is_ok()));
-    black_box((Nacl::before(&public_b, a).is_ok(), Nacl::before(&public_a, b).is_ok()));
+    black_box((
+        Nacl::before(&public_b, a).is_ok(),
+        Nacl::before(&public_a, b).is_ok(),
+    ));
+    black_box((
+        Nacl::before(&public_b, a).is_ok(),
+        Nacl::before(&public_a, b).is_ok(),
+    ));
 }
 
 fn libsodium_x25519() {
@@ -184,20 +166,32 @@ fn libsodium_x25519() {
 }
 
 fn noise_xx() {
-    let params: snow::params::NoiseParams = "Noise_XX_25519_ChaChaPoly_SHA256".parse().expect("known");
+    let params: snow::params::NoiseParams =
+        "Noise_XX_25519_ChaChaPoly_SHA256".parse().expect("known");
     let party = |secret: &'static [u8; 32]| {
-        snow::Builder::new(params.clone()).local_private_key(secret).expect("a key")
+        snow::Builder::new(params.clone())
+            .local_private_key(secret)
+            .expect("a key")
     };
     let mut initiator = party(&[1; 32]).build_initiator().expect("built");
     let mut acceptor = party(&[2; 32]).build_responder().expect("built");
     let (mut wire, mut payload) = ([0_u8; 1024], [0_u8; 1024]);
     let n = initiator.write_message(&[], &mut wire).expect("written");
-    acceptor.read_message(&wire[..n], &mut payload).expect("read");
+    acceptor
+        .read_message(&wire[..n], &mut payload)
+        .expect("read");
     let n = acceptor.write_message(&[], &mut wire).expect("written");
-    initiator.read_message(&wire[..n], &mut payload).expect("read");
+    initiator
+        .read_message(&wire[..n], &mut payload)
+        .expect("read");
     let n = initiator.write_message(&[], &mut wire).expect("written");
-    acceptor.read_message(&wire[..n], &mut payload).expect("read");
-    black_box((initiator.is_handshake_finished(), acceptor.is_handshake_finished()));
+    acceptor
+        .read_message(&wire[..n], &mut payload)
+        .expect("read");
+    black_box((
+        initiator.is_handshake_finished(),
+        acceptor.is_handshake_finished(),
+    ));
 }
 
 fn handshakes() {
@@ -212,10 +206,16 @@ fn handshakes() {
         ),
         (
             "chumwire, machines",
-            Box::new(|n| (0..n).for_each(|_| handshake(&a, &b, &mut random))),
+            Box::new(|n| (0..n).for_each(|_| handshake::<Nacl>(&a, &b, &mut random))),
         ),
-        ("libsodium, bare X25519", Box::new(|n| (0..n).for_each(|_| libsodium_x25519()))),
-        ("snow, Noise XX", Box::new(|n| (0..n).for_each(|_| noise_xx()))),
+        (
+            "libsodium, bare X25519",
+            Box::new(|n| (0..n).for_each(|_| libsodium_x25519())),
+        ),
+        (
+            "snow, Noise XX",
+            Box::new(|n| (0..n).for_each(|_| noise_xx())),
+        ),
     ];
     let results = race(&mut contenders, 4);
     show("handshake, both sides", &results);

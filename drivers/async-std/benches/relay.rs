@@ -27,7 +27,10 @@ async fn connect(address: SocketAddr) -> Socket {
     stream.set_nodelay(true).expect("a socket");
     let config = WebSocketConfig::default().read_buffer_size(16 * 1024);
     let url = format!("ws://{address}");
-    client_async_with_config(url, stream, Some(config)).await.expect("a WebSocket").0
+    client_async_with_config(url, stream, Some(config))
+        .await
+        .expect("a WebSocket")
+        .0
 }
 
 /// Both ends of a pair that the relay copies between: the initiator's and the listener's.
@@ -51,12 +54,17 @@ async fn relayed(address: SocketAddr) -> (Socket, Socket) {
             }
         }
         let message = listener.next().await.expect("open").expect("a message");
-        registration.message(now, Message::Text(message.to_text().expect("text"))).expect("room");
+        registration
+            .message(now, Message::Text(message.to_text().expect("text")))
+            .expect("room");
     }
     let mut initiator = connect(address).await;
     let source = KeyPair::generate::<Nacl>(&mut Random::new([3; 32]), Purpose::StaticKey).public();
     let request = CommunicationRequest { source, target }.text();
-    initiator.send(WsMessage::text(request)).await.expect("sent");
+    initiator
+        .send(WsMessage::text(request))
+        .await
+        .expect("sent");
     // The handover and the request.
     for _ in 0..2 {
         listener.next().await.expect("open").expect("a message");
@@ -75,7 +83,13 @@ async fn flow(from: &mut Socket, to: &mut Socket, message: &WsMessage, count: u6
     let take = async {
         let mut left = count;
         while left > 0 {
-            if to.next().await.expect("open").expect("a message").is_binary() {
+            if to
+                .next()
+                .await
+                .expect("open")
+                .expect("a message")
+                .is_binary()
+            {
                 left -= 1;
             }
         }
@@ -125,7 +139,9 @@ fn bench(criterion: &mut Criterion) {
     let (relay, _task) = spawn(relay, (|_, _: &[u8]| {}, |_| Ok(())), Config::default());
     let address = task::block_on(relay.listen(([127, 0, 0, 1], 0).into(), None)).expect("a port");
     let mut group = criterion.benchmark_group("over loopback, one message");
-    group.measurement_time(Duration::from_secs(3)).sample_size(20);
+    group
+        .measurement_time(Duration::from_secs(3))
+        .sample_size(20);
     for length in [1024, 65_536] {
         group.throughput(Throughput::Bytes(length as u64));
         let (mut from, mut to) = task::block_on(relayed(address));

@@ -31,6 +31,8 @@ use async_std::task;
 use chumwire::io::Machine;
 use futures_util::io::{AsyncRead, AsyncWrite};
 
+/// The runtime itself, for programs on this driver: so this crate alone depends on it.
+pub use async_std;
 pub use async_std::task::{JoinHandle, block_on};
 pub use chumwire_futures::{
     ClientTls, Config, Handle, Host, Limits, Runtime, ServerTls, Stopped, TlsError,

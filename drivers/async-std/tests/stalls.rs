@@ -26,8 +26,14 @@ const STEP: Micros = Micros::millis(500);
 
 /// The steps in which the end of a peer's talk is no failure here, or cannot be waited for, each with its reason.
 const ELSEWHERE: [(Step, &str); 2] = [
-    (Step::Closing, "both sides have stored the contact by then: it is a success"),
-    (Step::Connected, "the keepalive takes 25 s; the simulated world waits for it"),
+    (
+        Step::Closing,
+        "both sides have stored the contact by then: it is a success",
+    ),
+    (
+        Step::Connected,
+        "the keepalive takes 25 s; the simulated world waits for it",
+    ),
 ];
 
 type Steps = Arc<Mutex<BTreeSet<Step>>>;
@@ -45,8 +51,13 @@ fn node(name: &str, steps: &Steps, relayed: bool) -> Handle<Node<Nacl>> {
     let node = Node::new(config, random.array(Draw::Fork), Now::default()).expect("configured");
     let steps = steps.clone();
     let event = move |event, _: &[u8]| {
-        if let Event::Ended { fault: Some(fault), .. } = event
-            && matches!(fault.why, Why::Timeout | Why::TimeoutBothAccept | Why::NoPing | Why::NotOpened { .. })
+        if let Event::Ended {
+            fault: Some(fault), ..
+        } = event
+            && matches!(
+                fault.why,
+                Why::Timeout | Why::TimeoutBothAccept | Why::NoPing | Why::NotOpened { .. }
+            )
         {
             steps.lock().expect("no panic").insert(fault.step);
         }
@@ -60,12 +71,15 @@ async fn proxy(to: SocketAddr, messages: usize) -> SocketAddr {
     let address = listener.local_addr().expect("an address");
     task::spawn(async move {
         loop {
-            let Ok((stream, _)) = listener.accept().await else { return };
+            let Ok((stream, _)) = listener.accept().await else {
+                return;
+            };
             task::spawn(async move {
                 let mut near = accept_async(stream).await.expect("a WebSocket");
                 let far = TcpStream::connect(to).await.expect("the relay");
-                let (mut far, _) =
-                    client_async(format!("ws://{to}"), far).await.expect("a WebSocket");
+                let (mut far, _) = client_async(format!("ws://{to}"), far)
+                    .await
+                    .expect("a WebSocket");
                 let mut left = messages;
                 while left > 0 {
                     let forwarded = futures_util::select_biased! {
@@ -99,12 +113,19 @@ async fn stalled_after(messages: usize, steps: Steps) {
     getrandom::fill(&mut seed).expect("entropy");
     let relay = Relay::<Nacl>::new(config, seed, Now::default());
     let (relay, _task) = spawn(relay, (|_, _: &[u8]| {}, |_| Ok(())), Config::default());
-    let address = relay.listen(([127, 0, 0, 1], 0).into(), None).await.expect("a port");
+    let address = relay
+        .listen(([127, 0, 0, 1], 0).into(), None)
+        .await
+        .expect("a port");
     let near = format!("ws://{}", proxy(address, messages).await);
 
     let inviter = node(&format!("inviter{messages}"), &steps, true);
     let joiner = node(&format!("joiner{messages}"), &steps, false);
-    inviter.call(move |node, now| node.listen(now, Some(&near))).await.unwrap().unwrap();
+    inviter
+        .call(move |node, now| node.listen(now, Some(&near)))
+        .await
+        .unwrap()
+        .unwrap();
     for _ in 0..40 {
         if inviter.call(|node, _| node.is_online()).await.unwrap() {
             let url = format!("ws://{address}");
@@ -113,7 +134,11 @@ async fn stalled_after(messages: usize, steps: Steps) {
                 .await
                 .unwrap()
                 .unwrap();
-            joiner.call(move |node, now| node.join(now, &invitation)).await.unwrap().unwrap();
+            joiner
+                .call(move |node, now| node.join(now, &invitation))
+                .await
+                .unwrap()
+                .unwrap();
             break;
         }
         task::sleep(Duration::from_millis(20)).await;
@@ -129,11 +154,17 @@ async fn silent_relay(steps: Steps) {
     config.ping_interval = Micros::millis(200);
     let relay = Relay::<Nacl>::new(config, [5; 32], Now::default());
     let (relay, _task) = spawn(relay, (|_, _: &[u8]| {}, |_| Ok(())), Config::default());
-    let behind = relay.listen(([127, 0, 0, 1], 0).into(), None).await.expect("a port");
+    let behind = relay
+        .listen(([127, 0, 0, 1], 0).into(), None)
+        .await
+        .expect("a port");
     drop(listener);
     let near = format!("ws://{}", proxy(behind, 4).await);
     let node = node("spare", &steps, true);
-    node.call(move |node, now| node.listen(now, Some(&near))).await.unwrap().unwrap();
+    node.call(move |node, now| node.listen(now, Some(&near)))
+        .await
+        .unwrap()
+        .unwrap();
     let _ = address;
     task::sleep(Duration::from_secs(6)).await;
 }
@@ -141,17 +172,29 @@ async fn silent_relay(steps: Steps) {
 /// A client that connects directly and says nothing, and a server that never answers as a WebSocket.
 async fn silent_sockets(steps: Steps) {
     let direct = node("direct", &steps, false);
-    let address = direct.listen(([127, 0, 0, 1], 0).into(), None).await.expect("a port");
+    let address = direct
+        .listen(([127, 0, 0, 1], 0).into(), None)
+        .await
+        .expect("a port");
     let stream = TcpStream::connect(address).await.expect("it listens");
-    let socket = client_async(format!("ws://{address}"), stream).await.expect("a WebSocket");
+    let socket = client_async(format!("ws://{address}"), stream)
+        .await
+        .expect("a WebSocket");
 
     let mute = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let url = format!("ws://{}", mute.local_addr().expect("an address"));
     let host = node("host", &steps, false);
-    let invitation =
-        host.call(move |node, now| node.invite(now, Micros::secs(60), &url)).await.unwrap().unwrap();
+    let invitation = host
+        .call(move |node, now| node.invite(now, Micros::secs(60), &url))
+        .await
+        .unwrap()
+        .unwrap();
     let joiner = node("dialler", &steps, false);
-    joiner.call(move |node, now| node.join(now, &invitation)).await.unwrap().unwrap();
+    joiner
+        .call(move |node, now| node.join(now, &invitation))
+        .await
+        .unwrap()
+        .unwrap();
     task::sleep(Duration::from_secs(7)).await;
     drop((socket, mute));
 }
@@ -169,12 +212,17 @@ fn a_peer_that_stops_talking_is_told_by_the_step_in_every_step() {
             runs.push(task::spawn(stalled_after(messages, steps.clone())));
         }
         for run in runs {
-            timeout(Duration::from_secs(60), run).await.expect("it ends");
+            timeout(Duration::from_secs(60), run)
+                .await
+                .expect("it ends");
         }
     });
     let seen = steps.lock().expect("no panic").clone();
     for step in Step::ALL {
         let elsewhere = ELSEWHERE.iter().any(|(other, _)| other == step);
-        assert!(elsewhere || seen.contains(step), "nobody waited in vain in {step}: {seen:?}");
+        assert!(
+            elsewhere || seen.contains(step),
+            "nobody waited in vain in {step}: {seen:?}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use async_channel::{Receiver, bounded};
 use async_signal::Signal;
-use async_std::task;
+use chumwire_async_std::async_std::task;
 use futures_util::StreamExt as _;
 use futures_util::future::{self, Either};
 

@@ -7,9 +7,6 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use async_std::future::timeout;
-use async_std::net::TcpStream;
-use async_std::task;
 use async_tungstenite::tungstenite::Message as WsMessage;
 use async_tungstenite::{WebSocketStream, client_async};
 use chumwire::crypto::{KeyPair, Nacl, Purpose as Draw, Random};
@@ -18,9 +15,13 @@ use chumwire::identity::Identity;
 use chumwire::io::{Message, Output};
 use chumwire::node::{Event, Node, NodeConfig};
 use chumwire::relay::{Registration, RegistrationEvent};
+use chumwire::role::Role;
 use chumwire::time::{Micros, Now};
+use chumwire_async_std::async_std::future::timeout;
+use chumwire_async_std::async_std::net::TcpStream;
+use chumwire_async_std::async_std::task;
 use chumwire_async_std::{Config, Handle, spawn};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 
 const PAIRINGS: usize = 200;
 /// What a slow machine may take at most for the slowest pairing.
@@ -33,13 +34,24 @@ struct RelayProcess(Child, String);
 impl RelayProcess {
     fn start() -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chumwire"))
-            .args(["--json", "relay", "--listen", "127.0.0.1:0", "--per-address", "0", "--rate", "0"])
+            .args([
+                "--json",
+                "relay",
+                "--listen",
+                "127.0.0.1:0",
+                "--per-address",
+                "0",
+                "--rate",
+                "0",
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("the relay starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
+        BufReader::new(child.stdout.as_mut().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line");
         let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         let url = event["url"].as_str().expect("a url").to_owned();
         Self(child, url)
@@ -49,8 +61,14 @@ impl RelayProcess {
     fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))
             .expect("the relay runs");
-        let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("a peak");
-        line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .expect("a peak");
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .expect("a number")
     }
 }
 
@@ -64,7 +82,9 @@ impl Drop for RelayProcess {
 type Socket = WebSocketStream<TcpStream>;
 
 async fn connect(url: &str) -> Socket {
-    let stream = TcpStream::connect(url.trim_start_matches("ws://")).await.expect("the relay");
+    let stream = TcpStream::connect(url.trim_start_matches("ws://"))
+        .await
+        .expect("the relay");
     client_async(url, stream).await.expect("a WebSocket").0
 }
 
@@ -89,17 +109,24 @@ async fn slow_reader(url: String, blocked: async_channel::Sender<()>) {
             }
         }
         let message = slow.next().await.expect("open").expect("a message");
-        registration.message(now, Message::Text(message.to_text().expect("text"))).expect("room");
+        registration
+            .message(now, Message::Text(message.to_text().expect("text")))
+            .expect("room");
     }
     let mut fast = connect(&url).await;
     let request = CommunicationRequest {
         source: KeyPair::generate::<Nacl>(&mut Random::new([3; 32]), Draw::StaticKey).public(),
         target,
     };
-    fast.send(WsMessage::text(request.text())).await.expect("sent");
+    fast.send(WsMessage::text(request.text()))
+        .await
+        .expect("sent");
     // It blocks sooner or later: the relay reads no more than the slow one takes.
     let message = || WsMessage::binary(vec![0; 60_000]);
-    while timeout(Duration::from_millis(300), fast.send(message())).await.is_ok() {}
+    while timeout(Duration::from_millis(300), fast.send(message()))
+        .await
+        .is_ok()
+    {}
     blocked.send(()).await.expect("somebody waits for it");
     task::sleep(SLOWEST * 2).await;
 }
@@ -110,19 +137,36 @@ fn node(i: usize, url: &str, paired: async_channel::Sender<(usize, bool)>) -> Ha
     let mut random = Random::new(seed);
     let email = format!("person{i}@example.com");
     let identity = Identity::generate::<Nacl>(&mut random, &email, "load").expect("good names");
-    let node = Node::new(NodeConfig::new(identity), random.array(Draw::Fork), Now::default());
+    let node = Node::new(
+        NodeConfig::new(identity),
+        random.array(Draw::Fork),
+        Now::default(),
+    );
     let event = move |event, _: &[u8]| match event {
-        Event::Paired { role, .. } if role == chumwire::role::Role::Initiator => {
+        Event::Paired {
+            role: Role::Initiator,
+            ..
+        } => {
             let _ = paired.try_send((i, true));
         }
-        Event::Ended { fault: Some(_), purpose: chumwire::node::Purpose::Join, .. } => {
+        Event::Ended {
+            fault: Some(_),
+            purpose: chumwire::node::Purpose::Join,
+            ..
+        } => {
             let _ = paired.try_send((i, false));
         }
         _ => {}
     };
-    let (handle, _task) = spawn(node.expect("configured"), (event, |_| Ok(())), Config::default());
+    let (handle, _task) = spawn(
+        node.expect("configured"),
+        (event, |_| Ok(())),
+        Config::default(),
+    );
     let url = url.to_owned();
-    handle.post(move |node, now| node.listen(now, Some(&url)).expect("a good url")).expect("runs");
+    handle
+        .post(move |node, now| node.listen(now, Some(&url)).expect("a good url"))
+        .expect("runs");
     handle
 }
 
@@ -133,9 +177,14 @@ fn two_hundred_pairings_at_once_and_one_slow_reader() {
     let times = task::block_on(async {
         let (blocked, is_blocked) = async_channel::bounded(1);
         task::spawn(slow_reader(url.clone(), blocked));
-        timeout(SLOWEST, is_blocked.recv()).await.expect("it blocks").expect("open");
+        timeout(SLOWEST, is_blocked.recv())
+            .await
+            .expect("it blocks")
+            .expect("open");
         let (sender, paired) = async_channel::unbounded();
-        let nodes: Vec<_> = (0..PAIRINGS).map(|i| node(i, &url, sender.clone())).collect();
+        let nodes: Vec<_> = (0..PAIRINGS)
+            .map(|i| node(i, &url, sender.clone()))
+            .collect();
         for node in &nodes {
             while !node.call(|node, _| node.is_online()).await.expect("runs") {
                 task::sleep(Duration::from_millis(10)).await;
@@ -151,12 +200,16 @@ fn two_hundred_pairings_at_once_and_one_slow_reader() {
                 .expect("runs")
                 .expect("an invitation");
             let joiner = &nodes[(i + 1) % PAIRINGS];
-            joiner.post(move |node, now| drop(node.join(now, &invitation))).expect("runs");
+            joiner
+                .post(move |node, now| drop(node.join(now, &invitation)))
+                .expect("runs");
         }
         let mut times = Vec::new();
         while times.len() < PAIRINGS {
-            let (i, ok) =
-                timeout(SLOWEST, paired.recv()).await.expect("in time").expect("open");
+            let (i, ok) = timeout(SLOWEST, paired.recv())
+                .await
+                .expect("in time")
+                .expect("open");
             assert!(ok, "person{i} could not join");
             times.push(begin.elapsed());
         }

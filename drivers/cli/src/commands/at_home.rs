@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_std::task;
+use chumwire_async_std::async_std::task;
 
 use super::tls::trust;
 use crate::control::{Client, Request, Server};

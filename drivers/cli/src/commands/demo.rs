@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_std::future::timeout;
 use chumwire::io::ConnId;
 use chumwire::node::Event as NodeEvent;
 use chumwire::note::{Layer, Note};
 use chumwire::relay::{RelayConfig, RelayEvent};
+use chumwire_async_std::async_std::future::timeout;
 use tempfile::TempDir;
 
 use super::at_home::open;

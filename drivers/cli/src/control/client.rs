@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use async_std::os::unix::net::UnixStream;
+use chumwire_async_std::async_std::os::unix::net::UnixStream;
 use futures_util::io::{AsyncWriteExt as _, BufReader};
 
 use super::protocol::{Envelope, Reply, Request, VERSION, line, read_line};

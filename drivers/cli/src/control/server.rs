@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
-use async_std::future::timeout;
-use async_std::os::unix::net::UnixStream;
-use async_std::task;
+use chumwire_async_std::async_std::future::timeout;
+use chumwire_async_std::async_std::os::unix::net::UnixStream;
+use chumwire_async_std::async_std::task;
 use futures_util::future::{self, Either};
 use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use async_std::os::unix::net::{UnixListener, UnixStream};
+use chumwire_async_std::async_std::os::unix::net::{UnixListener, UnixStream};
 
 const NAME: &str = "control.sock";
 /// Says where the socket is, if it is not in the home.

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_channel::{Receiver, RecvError};
-use async_std::future::timeout;
 use chumwire::node::Event as NodeEvent;
 use chumwire::pairing::InvitationId;
 use chumwire::time::{Micros, Millis};
+use chumwire_async_std::async_std::future::timeout;
 
 use super::Emit;
 use crate::control::Invite;

@@ -161,8 +161,10 @@ fn a_relay_that_says_nothing_runs_into_the_time_limit_of_its_step() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let place = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
-        async_std::task::block_on(async move {
-            let (stream, _) = async_std::net::TcpListener::from(listener).accept().await?;
+        chumwire_async_std::async_std::task::block_on(async move {
+            let (stream, _) = chumwire_async_std::async_std::net::TcpListener::from(listener)
+                .accept()
+                .await?;
             // Opened, and never read from.
             let open = async_tungstenite::accept_async(stream).await;
             std::thread::sleep(crate::support::LIMIT);
