@@ -121,12 +121,17 @@ async fn slow_reader(url: String, blocked: async_channel::Sender<()>) {
     fast.send(WsMessage::text(request.text()))
         .await
         .expect("sent");
+    // The handover and the request; from the answer on, the relay copies.
+    for _ in 0..2 {
+        slow.next().await.expect("open").expect("a message");
+    }
+    slow.send(WsMessage::text("ready")).await.expect("sent");
+    fast.next().await.expect("open").expect("a message");
     // It blocks sooner or later: the relay reads no more than the slow one takes.
     let message = || WsMessage::binary(vec![0; 60_000]);
-    while timeout(Duration::from_millis(300), fast.send(message()))
-        .await
-        .is_ok()
-    {}
+    while let Ok(sent) = timeout(Duration::from_millis(300), fast.send(message())).await {
+        sent.expect("the relay keeps the pair");
+    }
     blocked.send(()).await.expect("somebody waits for it");
     task::sleep(SLOWEST * 2).await;
 }
