@@ -28,7 +28,7 @@ impl Object {
     }
 
     /// The object, if it is the message that is due.
-    pub(crate) fn expect(self, expected: &'static str) -> Result<Self, JsonFault> {
+    pub(crate) fn due(self, expected: &'static str) -> Result<Self, JsonFault> {
         match self.command() {
             Some(command) if command == expected => Ok(self),
             Some(other) => Err(JsonFault::Command {
@@ -44,7 +44,7 @@ impl Object {
 
     /// Parses a text that has to be the message `command`.
     pub(crate) fn message(text: &str, command: &'static str) -> Result<Self, JsonFault> {
-        Self::parse(text)?.expect(command)
+        Self::parse(text)?.due(command)
     }
 
     pub(crate) fn text(&self, member: &'static str) -> Result<&str, JsonFault> {

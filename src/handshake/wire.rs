@@ -56,6 +56,6 @@ pub fn read_communication_ready(text: &str) -> Result<(), Why> {
     if object.command() == Some("communication_request") {
         return Err(Why::RoleConflict);
     }
-    object.expect("communication_ready")?;
+    object.due("communication_ready")?;
     Ok(())
 }

@@ -92,9 +92,7 @@ pub fn read_first(text: &str) -> Result<First, JsonFault> {
         Some("communication_request") => {
             CommunicationRequest::from_object(&object).map(First::Request)
         }
-        _ => Ok(First::Register(
-            object.expect("register")?.key("publicKey")?,
-        )),
+        _ => Ok(First::Register(object.due("register")?.key("publicKey")?)),
     }
 }
 
@@ -153,9 +151,7 @@ pub fn read_to_spare(text: &str) -> Result<ToSpare, JsonFault> {
     match object.command() {
         Some("ping") => Ok(ToSpare::Ping),
         Some("comm_ping") => Ok(ToSpare::CommPing),
-        _ => object
-            .expect("connection_handover")
-            .map(|_| ToSpare::Handover),
+        _ => object.due("connection_handover").map(|_| ToSpare::Handover),
     }
 }
 
