@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::crypto::Wiped;
 use crate::fault::Fault;
 use crate::io::{Kind, Output};
 use crate::note::{Layer, Note};
@@ -19,7 +20,8 @@ pub(crate) struct Outbox<E> {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Item<E> {
-    Send(Kind, Vec<u8>),
+    /// Some of these are secrets on their way to the seal.
+    Send(Kind, Wiped),
     Other(Output<E>),
 }
 
@@ -46,7 +48,7 @@ impl<E> Outbox<E> {
             return;
         }
         self.note(true, name, bytes.len());
-        self.queue.push_back(Item::Send(kind, bytes));
+        self.queue.push_back(Item::Send(kind, bytes.into()));
     }
 
     /// A message of that name was understood.
@@ -87,8 +89,8 @@ impl<E> Outbox<E> {
 
     pub(crate) fn poll(&mut self, bytes: &mut Vec<u8>) -> Option<Output<E>> {
         Some(match self.queue.pop_front()? {
-            Item::Send(kind, message) => {
-                *bytes = message;
+            Item::Send(kind, mut message) => {
+                *bytes = core::mem::take(&mut *message);
                 Output::Send(kind)
             }
             Item::Other(output) => output,

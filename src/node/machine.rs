@@ -14,7 +14,7 @@ use super::route::Route;
 use super::shared::{Link, Shared, View};
 use super::timers::{Owner, Timers};
 use crate::canon::Ignored;
-use crate::crypto::{Random, Suite};
+use crate::crypto::{Random, Suite, Wiped};
 use crate::fault::{CloseReason, Fault, Why};
 use crate::handshake::Arrival;
 use crate::io::{Closed, ConnId, Effect, Full, Kind, Message, StoreId};
@@ -55,7 +55,7 @@ pub(super) struct Inner<S: Suite> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Queued<S: Suite> {
     Send(ConnId, Kind, Vec<u8>),
-    Message(ConnId, Kind, Vec<u8>),
+    Message(ConnId, Kind, Wiped),
     /// A frame failed here. It is diagnosed when this is polled: after the close, which is the same for every cause.
     Diagnose(ConnId, Box<Session<S>>),
     Other(Effect<Event, Record>),
@@ -380,7 +380,7 @@ impl<S: Suite> Inner<S> {
                         true
                     } else if let Some(kind) = session.poll_received(&mut bytes) {
                         conn.inbound += bytes.len();
-                        let message = take(&mut bytes);
+                        let message = take(&mut bytes).into();
                         self.effects.push_back(Queued::Message(id, kind, message));
                         true
                     } else if let Some(fault) = session.poll_fault() {

@@ -1,7 +1,7 @@
 //! What is polled: effects in their order, diagnoses after the close that they explain, and room for what was paused.
 
 use alloc::vec::Vec;
-use core::mem::replace;
+use core::mem::{replace, take};
 
 use super::conn::Stage;
 use super::event::{Event, Record};
@@ -29,11 +29,11 @@ impl<S: Suite> Inner<S> {
                     self.recycle(old);
                     Effect::Send { conn, kind }
                 }
-                Queued::Message(id, kind, message) => {
+                Queued::Message(id, kind, mut message) => {
                     if let Some(conn) = self.conns.get_mut(&id) {
                         conn.inbound = conn.inbound.saturating_sub(message.len());
                     }
-                    let old = replace(bytes, message);
+                    let old = replace(bytes, take(&mut *message));
                     self.recycle(old);
                     Effect::Event(Event::Message { conn: id, kind })
                 }
