@@ -22,8 +22,12 @@ const GOODBYE: Duration = Duration::from_secs(15);
 const REMEMBERED: usize = 16;
 
 pub(super) async fn invite(peer: &Peer, how: Invite, emit: &Emit) -> Result<(), Failure> {
-    let notices = peer.subscribe();
-    let reachable = be_reachable(peer, &how, &notices, emit).await?;
+    let mut ear = Ear {
+        notices: peer.subscribe(),
+        emit,
+        offline: false,
+    };
+    let reachable = be_reachable(peer, &how, &mut ear).await?;
     let url = how.url.unwrap_or(reachable);
     let life = Micros::secs(how.expires);
     let (invitation, expires) = peer
@@ -36,7 +40,7 @@ pub(super) async fn invite(peer: &Peer, how: Invite, emit: &Emit) -> Result<(), 
         })
         .await?;
     emit(Event::invitation(&invitation, expires)?);
-    let result = wait_for(invitation.id(), &notices, emit).await;
+    let result = wait_for(invitation.id(), &mut ear).await;
     if how.linger > 0 {
         if result.is_err() {
             log::warn(format_args!(
@@ -44,19 +48,14 @@ pub(super) async fn invite(peer: &Peer, how: Invite, emit: &Emit) -> Result<(), 
                 how.linger
             ));
         }
-        let lingering = async { while hear(&notices, emit).await.is_ok() {} };
+        let lingering = async { while ear.hear().await.is_ok() {} };
         let _ = timeout(Duration::from_secs(how.linger), lingering).await;
     }
     result
 }
 
 /// Gives the URL at which this instance can be reached by now.
-async fn be_reachable(
-    peer: &Peer,
-    how: &Invite,
-    notices: &Receiver<Notice>,
-    emit: &Emit,
-) -> Result<String, Failure> {
+async fn be_reachable(peer: &Peer, how: &Invite, ear: &mut Ear<'_>) -> Result<String, Failure> {
     if let Some(place) = &how.listen {
         let url = peer.listen(place).await?;
         peer.set_direct(how.url.as_ref().unwrap_or(&url)).await?;
@@ -78,7 +77,7 @@ async fn be_reachable(
     };
     if !online {
         loop {
-            match hear(notices, emit).await {
+            match ear.hear().await {
                 Ok(Notice::Node(NodeEvent::Online { url })) if url == relay => break,
                 Ok(_) => {}
                 Err(_) => return Err(stopped()),
@@ -114,15 +113,11 @@ pub(crate) async fn go_online(peer: &Peer, relay: String) -> Result<bool, Failur
     peer.with(|node, _| node.is_online()).await
 }
 
-async fn wait_for(
-    invitation: InvitationId,
-    notices: &Receiver<Notice>,
-    emit: &Emit,
-) -> Result<(), Failure> {
+async fn wait_for(invitation: InvitationId, ear: &mut Ear<'_>) -> Result<(), Failure> {
     // A peer that closes while its contact is being stored is heard of first.
     let mut ended = VecDeque::with_capacity(REMEMBERED);
     loop {
-        match hear(notices, emit).await.map_err(|RecvError| stopped())? {
+        match ear.hear().await.map_err(|RecvError| stopped())? {
             Notice::Node(NodeEvent::Ended { conn, .. }) => {
                 ended.truncate(REMEMBERED - 1);
                 ended.push_front(conn);
@@ -133,10 +128,10 @@ async fn wait_for(
                 contact,
                 invitation: Some(used),
             }) if used == invitation => {
-                emit(Event::paired(role, &contact));
+                (ear.emit)(Event::paired(role, &contact));
                 // The other side closes when it, too, has stored the contact.
                 let closing = async {
-                    while let Ok(notice) = hear(notices, emit).await {
+                    while let Ok(notice) = ear.hear().await {
                         if matches!(notice, Notice::Node(NodeEvent::Ended { conn: ended, .. }) if ended == conn)
                         {
                             break;
@@ -165,17 +160,30 @@ async fn wait_for(
     }
 }
 
-/// The next notice. Whether this instance can be reached is told at once.
-async fn hear(notices: &Receiver<Notice>, emit: &Emit) -> Result<Notice, RecvError> {
-    let notice = notices.recv().await?;
-    match &notice {
-        Notice::Node(NodeEvent::Online { url }) => emit(Event::Online { url: url.clone() }),
-        Notice::Node(NodeEvent::Offline { url, fault }) => {
-            emit(Event::offline(url.clone(), fault));
+/// Hears what the node tells. That this instance cannot be reached is told at once, and when it can be again; the
+/// first time, the invitation itself tells.
+struct Ear<'a> {
+    notices: Receiver<Notice>,
+    emit: &'a Emit,
+    offline: bool,
+}
+
+impl Ear<'_> {
+    async fn hear(&mut self) -> Result<Notice, RecvError> {
+        let notice = self.notices.recv().await?;
+        match &notice {
+            Notice::Node(NodeEvent::Online { url }) if self.offline => {
+                self.offline = false;
+                (self.emit)(Event::Online { url: url.clone() });
+            }
+            Notice::Node(NodeEvent::Offline { url, fault }) => {
+                self.offline = true;
+                (self.emit)(Event::offline(url.clone(), fault));
+            }
+            _ => {}
         }
-        _ => {}
+        Ok(notice)
     }
-    Ok(notice)
 }
 
 fn stopped() -> Failure {

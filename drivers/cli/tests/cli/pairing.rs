@@ -18,6 +18,7 @@ fn four_processes_pair_through_a_relay_and_each_names_the_other() {
     let (alice, bob) = (Home::new("alice@example.com"), Home::new("bob@example.com"));
     let mut invite = alice.start("invite", &["--relay", &url]);
     let invitation = invite.event("invitation");
+    assert_eq!(invite.heard.len(), 1, "a script reads it as the first line");
     assert_eq!(
         invitation["invitation"]["publicKey"],
         alice.identity["instanceKeyPublic"]
