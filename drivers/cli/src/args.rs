@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use chumwire::limits;
+use chumwire::time::Micros;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 /// A relay, pairing, and a headless instance for the ONE platform.
@@ -76,10 +78,10 @@ pub(crate) struct Relay {
     #[arg(long, value_name = "N", default_value_t = chumwire::limits::RELAY_SPARES_PER_KEY)]
     pub(crate) spares_per_key: usize,
     /// Seconds between pings of a spare connection
-    #[arg(long, value_name = "S", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "S", default_value_t = seconds(limits::RELAY_PING), value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) ping_interval: u64,
     /// Seconds after which a pair that is silent is closed
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", default_value_t = seconds(limits::RELAY_IDLE), value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) idle: u64,
 }
 
@@ -110,7 +112,7 @@ pub(crate) struct Invite {
     #[arg(long)]
     pub(crate) url: Option<String>,
     /// Seconds for which the invitation can be used
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    #[arg(long, value_name = "S", default_value_t = seconds(limits::INVITATION_LIFE), value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     pub(crate) expires: u64,
     /// Seconds to stay after the invitation was used or has expired, so that latecomers are told
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -168,4 +170,9 @@ pub(crate) struct Run {
     /// Trust the certificate authorities in this file alone
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
+}
+
+/// A default of the library in whole seconds, as options have it.
+const fn seconds(time: Micros) -> u64 {
+    time.as_millis() / 1000
 }
