@@ -94,9 +94,9 @@ impl<S: Suite> Acceptor<S> {
         random: Random,
         arrival: Arrival,
     ) -> Self {
-        let state = match arrival.step() {
-            Step::Handover => State::Handover,
-            _ => State::Request,
+        let state = match arrival {
+            Arrival::Direct => State::Request,
+            Arrival::HandedOver(_) => State::Handover,
         };
         Self {
             out: Outbox::new(Layer::Handshake, config.notes),

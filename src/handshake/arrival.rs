@@ -1,7 +1,5 @@
 //! How a connection came to an acceptor.
 
-use crate::step::Step;
-
 /// Proof that a relay handed a connection over and that nothing of its registration is left over. A
 /// [`Registration`](crate::relay::Registration) that has ended in the handover gives it.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -20,14 +18,4 @@ pub enum Arrival {
     Direct,
     /// A relay handed it over.
     HandedOver(HandedOver),
-}
-
-impl Arrival {
-    /// The step in which the acceptor waits for the request.
-    pub(super) const fn step(&self) -> Step {
-        match self {
-            Self::Direct => Step::Request,
-            Self::HandedOver(_) => Step::Handover,
-        }
-    }
 }
