@@ -25,9 +25,10 @@ fn padded_lengths(length: usize) -> Vec<usize> {
         .collect()
 }
 
-fn channel(role: Role) -> Channel<Nacl> {
+fn channel(role: Role, window: usize) -> Channel<Nacl> {
     let random = Random::new([role.first_counter() as u8; 32]);
-    let config = ChannelConfig::default();
+    let mut config = ChannelConfig::default();
+    config.reorder_window = window;
     Channel::from_session_key(
         Now::default(),
         Secret::take(&mut [7; 32]),
@@ -60,21 +61,26 @@ fn bench(criterion: &mut Criterion) {
         let message = vec![5; length];
         group.throughput(Throughput::Bytes(length as u64));
 
-        let (mut from, mut to) = (channel(Role::Initiator), channel(Role::Acceptor));
-        let mut frame = Vec::new();
-        group.bench_function(BenchmarkId::new("channel", length), |b| {
-            b.iter(|| pass(&mut from, &mut to, black_box(&message), &mut frame));
-        });
+        for (name, window) in [("channel", 0), ("channel, window of 64", 64)] {
+            let (mut from, mut to) = (
+                channel(Role::Initiator, window),
+                channel(Role::Acceptor, window),
+            );
+            let mut frame = Vec::new();
+            group.bench_function(BenchmarkId::new(name, length), |b| {
+                b.iter(|| pass(&mut from, &mut to, black_box(&message), &mut frame));
+            });
 
-        let region = Region::new(ALLOCATOR);
-        for _ in 0..1000 {
-            pass(&mut from, &mut to, &message, &mut frame);
+            let region = Region::new(ALLOCATOR);
+            for _ in 0..1000 {
+                pass(&mut from, &mut to, &message, &mut frame);
+            }
+            let change = region.change();
+            println!(
+                "{name}: allocations of 1000 messages of {length} bytes: {} (and {} reallocations)",
+                change.allocations, change.reallocations
+            );
         }
-        let change = region.change();
-        println!(
-            "allocations of 1000 messages of {length} bytes: {} (and {} reallocations)",
-            change.allocations, change.reallocations
-        );
 
         let key = NaclKey::from_raw(Secret::take(&mut [7; 32]));
         let lengths = padded_lengths(length);

@@ -231,6 +231,13 @@ whys! {
         /// The counter that was due.
         counter: u64,
     } = "bad_frame",
+    /// Frames behind it came, and it did not (with a reorder window).
+    #[error("the frame of counter {counter} is lost: those behind it came, and it did not")] LostFrame {
+        /// Its counter.
+        counter: u64,
+    } = "lost_frame",
+    /// Too many frames came twice (with a reorder window).
+    #[error("too many frames came twice")] TooManyDuplicates = "duplicates",
     /// A frame is too short to be one.
     #[error("a frame of {got} bytes is too short")] FrameTooShort {
         /// Its length.

@@ -75,6 +75,8 @@ pub mod hex;
 pub mod identity;
 pub mod io;
 mod json;
+#[cfg(test)]
+mod leaks;
 pub mod limits;
 pub mod node;
 pub mod note;

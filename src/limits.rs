@@ -25,8 +25,16 @@ limits! {
     FRAGMENTS: 65_536,
     /// The longest control message of the layers 1, 2, 6 and 7a, in bytes.
     CONTROL: 16_384,
-    /// Frames that came glued to the initiator's key message and wait until the channel is taken.
+    /// Frames that came behind the key message and wait until the channel is taken.
     EARLY_FRAMES: 8,
+    /// Their bytes; also those of what waits for the key message, with a reorder window (spec 04).
+    EARLY_BYTES: 64 * 1024,
+    /// The widest reorder window, in frames; a wider one is taken as this (spec 04).
+    REORDER_WINDOW: 64,
+    /// Bytes of frames that wait behind a gap, on one connection with a reorder window.
+    HELD: 256 * 1024 + FRAME,
+    /// Copies of frames that one connection with a reorder window takes in all; one more ends it (spec 04).
+    DUPLICATES: 64,
     /// Bytes on one connection that the driver has and has not yet reported as drained, before more is held back.
     WINDOW: 256 * 1024,
     /// Half-open sessions that a listener has at a time; further spares wait (spec 02).
@@ -75,6 +83,8 @@ pub const OPEN: Micros = Micros::secs(5);
 pub const KEEPALIVE_SEND: Micros = Micros::secs(20);
 /// A channel is given up after this long without hearing (spec 04).
 pub const KEEPALIVE_GIVE_UP: Micros = Micros::secs(25);
+/// A gap between frames may stay open this long, with a reorder window (spec 04).
+pub const GAP: Micros = Micros::secs(5);
 /// A listener registers anew this long after an error (spec 00).
 pub const REGISTER_AGAIN: Micros = Micros::secs(10);
 /// What a listener adds to the ping interval before it gives up (spec 02).

@@ -12,6 +12,8 @@ pub enum Layer {
     Handshake,
     /// 4: keepalive.
     Keepalive,
+    /// 5: the pieces of a long message, and the words around them.
+    Fragmentation,
     /// 6: establishment.
     Establishment,
     /// 7a: pairing.
@@ -30,6 +32,7 @@ impl Layer {
             Self::Relay => "relay",
             Self::Handshake => "handshake",
             Self::Keepalive => "keepalive",
+            Self::Fragmentation => "fragmentation",
             Self::Establishment => "establishment",
             Self::Pairing => "pairing",
             Self::Group => "group",

@@ -98,6 +98,8 @@ pub enum Alarm {
     KeepaliveSend,
     /// The other side has been silent for too long.
     KeepaliveGiveUp,
+    /// A frame that others have overtaken has to have come.
+    GapLimit,
     /// A relay has to ping a spare connection.
     Ping,
     /// A pong has to have come.

@@ -544,6 +544,7 @@ proptest! {
             latest = latest.max(now.mono);
             accepted += usize::from(matches!(input, NodeInput::Accept));
             node_input(&mut node, now, input);
+            prop_assert_eq!(node.self_check(), Ok(()), "after {:?}", input);
             if matches!(input, NodeInput::Time(_) | NodeInput::Deadline)
                 && let Some(next) = node.deadline()
             {

@@ -2,6 +2,7 @@
 //! as itself, and nobody is taken for somebody else.
 
 mod node;
+mod order;
 mod people;
 mod session;
 
@@ -22,6 +23,7 @@ use chumwire::role::Role;
 use chumwire::time::Now;
 
 pub use node::{NodeAction, node};
+pub use order::{OrderAction, order};
 pub use session::{SessionAction, session};
 
 /// Hex digits and the JSON messages of every layer.

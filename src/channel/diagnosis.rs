@@ -45,6 +45,25 @@ pub enum Diagnosis {
     NotExamined,
 }
 
+impl Diagnosis {
+    /// A stable name in snake_case, for scripts. The sentence may change.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::Mirrored => "mirrored",
+            Self::Ahead { .. } => "ahead",
+            Self::Duplicate { .. } => "duplicate",
+            Self::WrongStart(_) => "wrong_start",
+            Self::MirroredOlder => "mirrored_older",
+            Self::KeyMessage => "key_message",
+            Self::OtherConnection => "other_connection",
+            Self::TamperedOrForeign => "tampered_or_foreign",
+            Self::NotExamined => "not_examined",
+        }
+    }
+}
+
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use super::nonce::{Counter, nonce};
 use super::padding::{self, PaddingFault};
 use crate::canon::Ignored;
-use crate::crypto::{PairKey, Random, TAG, Wiped};
+use crate::crypto::{Forged, PairKey, Random, TAG, Wiped};
+use crate::fault::Why;
 use crate::limits;
 use crate::role::Role;
 
@@ -36,6 +37,18 @@ pub enum FrameFault {
     /// The nonces are used up.
     #[error(transparent)]
     Exhausted(#[from] Exhausted),
+}
+
+impl From<FrameFault> for Why {
+    fn from(fault: FrameFault) -> Self {
+        match fault {
+            FrameFault::TooShort(got) => Self::FrameTooShort { got },
+            FrameFault::TooLong(got) => Self::FrameTooLong { got },
+            FrameFault::DoesNotOpen(counter) => Self::Frame { counter },
+            FrameFault::Padding(_) => Self::Padding,
+            FrameFault::Exhausted(Exhausted) => Self::NonceExhausted,
+        }
+    }
 }
 
 /// Seals the frames of one direction.
@@ -160,14 +173,34 @@ impl<K: PairKey> Opener<K> {
         self.key
             .open(&nonce(counter), frame, plain)
             .map_err(|_| FrameFault::DoesNotOpen(counter))?;
-        self.counter.advance();
-        self.accepted += 1;
+        self.advance();
         let (text, start) = padding::strip(plain)?;
         Ok(Opened {
             text,
             start,
             counter,
         })
+    }
+
+    /// Whether a frame opens at a counter; its lengths have been looked at.
+    pub(super) fn verifies(&self, counter: u64, frame: &[u8]) -> bool {
+        self.key.verify(&nonce(counter), frame)
+    }
+
+    /// Opens a frame ahead of its turn, into a buffer that is shorter by a tag.
+    pub(super) fn open_at(
+        &self,
+        counter: u64,
+        frame: &[u8],
+        plain: &mut [u8],
+    ) -> Result<(), Forged> {
+        self.key.open(&nonce(counter), frame, plain)
+    }
+
+    /// The next frame was accepted.
+    pub(super) const fn advance(&mut self) {
+        self.counter.advance();
+        self.accepted += 1;
     }
 
     pub(super) const fn key(&self) -> &K {

@@ -4,15 +4,17 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::diagnosis::{self, Diagnosis, PostMortem, Sibling};
-use super::escape::{self, KEEPALIVE};
+use super::escape::{self, KEEPALIVE, START_TEXT};
 use super::fragment::{self, Assembled, Assembler, FragmentFault};
-use super::frame::{Exhausted, FrameFault, Opener, Sealer};
+use super::frame::{Exhausted, Opened, Opener, Sealer};
 use super::keepalive::{Due, Keepalive};
+use super::order::{OrderStats, Place, Window};
 use crate::canon::{Ignored, compare_rebased};
 use crate::crypto::{KEY, Random, RawKey, Secret, Suite, Wiped};
 use crate::fault::{Fault, Why};
 use crate::io::{Full, Kind, Message, Output};
 use crate::limits;
+use crate::note::{Layer, Note};
 use crate::role::Role;
 use crate::step::Step;
 use crate::time::{Deadline, Micros, Now};
@@ -25,6 +27,20 @@ pub struct ChannelConfig {
     pub max_message: usize,
     /// Sealed bytes that may wait to be polled before `send` answers `Full`. One message is always taken.
     pub max_queued: usize,
+    /// How many frames ahead of the next one a frame may come: 0 for the strict order of deployed peers, up to
+    /// [`limits::REORDER_WINDOW`] for the tolerant one (spec 04). It changes what is accepted, not what is sent.
+    pub reorder_window: usize,
+    /// Bytes of frames that may wait behind a gap, with a reorder window.
+    pub max_held: usize,
+    /// Whether passing frames are told as notes, by [`Channel::poll`].
+    pub notes: bool,
+}
+
+impl ChannelConfig {
+    /// The reorder window within its bound; 0 for the strict order.
+    pub(crate) fn window(&self) -> usize {
+        self.reorder_window.min(limits::REORDER_WINDOW)
+    }
 }
 
 impl Default for ChannelConfig {
@@ -32,6 +48,9 @@ impl Default for ChannelConfig {
         Self {
             max_message: limits::ASSEMBLED,
             max_queued: limits::WINDOW,
+            reorder_window: 0,
+            max_held: limits::HELD,
+            notes: false,
         }
     }
 }
@@ -50,7 +69,8 @@ pub enum SendError {
     Ended,
 }
 
-/// One end of an encrypted channel, in strict order.
+/// One end of an encrypted channel. Frames have to come in order, unless
+/// [`reorder_window`](ChannelConfig::reorder_window) lets some overtake others.
 ///
 /// *Handle*: [`message`](Self::message), [`send`](Self::send), [`tick`](Self::tick). *Poll*:
 /// [`received`](Self::received) for messages from the other side, [`poll`](Self::poll) for frames to it and for the
@@ -61,6 +81,8 @@ pub struct Channel<S: Suite> {
     config: ChannelConfig,
     sealer: Sealer<S::Pair>,
     opener: Opener<S::Pair>,
+    /// `None` in strict order.
+    window: Option<Window>,
     keepalive: Keepalive,
     assembler: Assembler,
     latest: Micros,
@@ -75,14 +97,19 @@ pub struct Channel<S: Suite> {
     current: Ignored<Delivery>,
     plain_buffers: Ignored<Vec<Wiped>>,
     frame_buffers: Ignored<Vec<Vec<u8>>>,
-    last_frame: Ignored<(usize, u64)>,
+    last_frame: Ignored<Frame>,
+    notes: VecDeque<Note>,
 }
+
+/// Length in bytes and counter of a frame.
+type Frame = (usize, u64);
 
 compare_rebased!(Channel {
     role,
     config,
     sealer,
     opener,
+    window,
     keepalive,
     assembler,
     frames,
@@ -96,6 +123,7 @@ compare_rebased!(Channel {
     plain_buffers,
     frame_buffers,
     last_frame,
+    notes,
 });
 
 /// A message on its way to the application.
@@ -104,20 +132,34 @@ enum Delivery {
     /// Part of the plaintext of one frame.
     Frame {
         kind: Kind,
+        frame: Frame,
         plain: Wiped,
         start: usize,
         end: usize,
     },
     Assembled {
         kind: Kind,
+        /// The one that ended it.
+        frame: Frame,
         bytes: Wiped,
     },
+}
+
+/// What a frame carries, for its note.
+const PULSE: (Layer, &str) = (Layer::Keepalive, KEEPALIVE);
+const WHOLE: (Layer, &str) = (Layer::Group, "message");
+const PIECE: (Layer, &str) = (Layer::Fragmentation, "fragment");
+const END: (Layer, &str) = (Layer::Fragmentation, escape::END);
+
+const fn start(kind: Kind) -> (Layer, &'static str) {
+    (Layer::Fragmentation, fragment::start_word(kind))
 }
 
 impl Default for Delivery {
     fn default() -> Self {
         Self::Assembled {
             kind: Kind::Binary,
+            frame: (0, 0),
             bytes: Wiped::default(),
         }
     }
@@ -138,8 +180,9 @@ impl Delivery {
                 plain,
                 start,
                 end,
+                ..
             } => (kind, plain.get(*start..*end).unwrap_or_default()),
-            Self::Assembled { kind, bytes } => (kind, bytes.as_slice()),
+            Self::Assembled { kind, bytes, .. } => (kind, bytes.as_slice()),
         };
         match kind {
             Kind::Binary => Message::Binary(bytes),
@@ -167,6 +210,7 @@ impl<S: Suite> Channel<S> {
             role,
             sealer: Sealer::new(key.clone(), role, random),
             opener: Opener::new(key, role.peer()),
+            window: Window::new(config.reorder_window, config.max_held),
             keepalive: Keepalive::start(now.mono),
             assembler: Assembler::new(config.max_message),
             config,
@@ -182,6 +226,7 @@ impl<S: Suite> Channel<S> {
             plain_buffers: Ignored::default(),
             frame_buffers: Ignored::default(),
             last_frame: Ignored::default(),
+            notes: VecDeque::new(),
         }
     }
 
@@ -218,88 +263,138 @@ impl<S: Suite> Channel<S> {
         if self.inbox.len() >= INBOX_MESSAGES || self.inbox_bytes > self.config.max_queued {
             return Err(Full);
         }
+        self.take(now, message);
+        Ok(())
+    }
+
+    /// Takes a frame that came behind the key message, before this channel was there. There are few.
+    pub(crate) fn early(&mut self, now: Now, frame: &[u8]) {
+        if self.fault.is_none() {
+            self.take(now, Message::Binary(frame));
+        }
+    }
+
+    fn take(&mut self, now: Now, message: Message<'_>) {
         let now = now.not_before(&mut self.latest);
         // A message at the very deadline is in time; a later one is not.
+        if self.is_lost(now, false) {
+            return self.lost();
+        }
         if self.keepalive.is_overdue(now.mono) {
-            self.fail(Why::Silent);
-            return Ok(());
+            return self.fail(Why::Silent);
         }
         match message {
             Message::Text(_) => self.fail(Why::PlainText),
             Message::Binary(frame) => self.frame(now, frame),
         }
         self.timers(now);
-        Ok(())
     }
 
     fn frame(&mut self, now: Now, frame: &[u8]) {
         let mut plain = self.plain_buffers.pop().unwrap_or_default();
-        match self.opener.open(frame, &mut plain) {
-            Ok(opened) => {
-                *self.last_frame = (frame.len(), opened.counter);
+        let place = match &mut self.window {
+            None => self
+                .opener
+                .open(frame, &mut plain)
+                .map(Place::Due)
+                .map_err(Why::from),
+            Some(window) => window.place(now.mono, &mut self.opener, frame, &mut plain),
+        };
+        let done = match place {
+            Ok(Place::Due(opened)) => {
                 self.keepalive.received(now.mono);
-                if let Err(why) = self.opened(opened.text, opened.start, plain) {
-                    self.fail(why);
-                }
+                self.opened(opened, frame.len(), plain)
+                    .and_then(|()| self.release())
             }
-            Err(fault) => {
+            Ok(Place::Held) => {
+                self.keepalive.received(now.mono);
+                self.recycle(plain);
+                Ok(())
+            }
+            // Anybody on the way can make one: it is no sign of life.
+            Ok(Place::Duplicate) => {
+                self.recycle(plain);
+                Ok(())
+            }
+            Err(why) => {
                 self.post_mortem = Some(PostMortem::new(frame));
-                self.fail(match fault {
-                    FrameFault::TooShort(got) => Why::FrameTooShort { got },
-                    FrameFault::TooLong(got) => Why::FrameTooLong { got },
-                    FrameFault::DoesNotOpen(counter) => Why::Frame { counter },
-                    FrameFault::Padding(_) => Why::Padding,
-                    FrameFault::Exhausted(Exhausted) => Why::NonceExhausted,
-                });
+                Err(why)
             }
+        };
+        if let Err(why) = done {
+            self.fail(why);
         }
     }
 
+    /// Held frames whose turn has come.
+    fn release(&mut self) -> Result<(), Why> {
+        while let Some(window) = &mut self.window
+            && let Some(released) = window.release(&mut self.opener)
+        {
+            let opened = released.opened()?;
+            self.opened(opened, released.wire_len, released.plain)?;
+        }
+        Ok(())
+    }
+
     /// The plaintext of a frame goes up through keepalive and assembly.
-    fn opened(&mut self, text: bool, start: usize, plain: Wiped) -> Result<(), Why> {
-        let bytes = plain.get(start..).unwrap_or_default();
-        let assembled = if text {
+    fn opened(&mut self, opened: Opened, wire_len: usize, plain: Wiped) -> Result<(), Why> {
+        let frame = (wire_len, opened.counter);
+        let first = opened.start;
+        let bytes = plain.get(first..).unwrap_or_default();
+        let (assembled, piece) = if opened.text {
             let text = core::str::from_utf8(bytes).map_err(|_| Why::NotUtf8)?;
             if text == KEEPALIVE {
+                self.note(false, PULSE, frame);
                 self.recycle(plain);
                 return Ok(());
             }
             let text = escape::unescape(text, &[KEEPALIVE]).map_err(|_| Why::BadEscape)?;
-            self.assembler.text(text)
+            let kind = if text == START_TEXT {
+                Kind::Text
+            } else {
+                Kind::Binary
+            };
+            (self.assembler.text(text), start(kind))
         } else {
-            self.assembler.binary(bytes)
+            (self.assembler.binary(bytes), PIECE)
         };
         let delivery = match assembled.map_err(|fault| self.why(fault))? {
             Assembled::Nothing => {
+                self.note(false, piece, frame);
                 self.recycle(plain);
                 return Ok(());
             }
-            Assembled::Text(text) => {
-                let end = start + text.len();
-                Delivery::Frame {
-                    kind: Kind::Text,
-                    plain,
-                    start,
-                    end,
-                }
-            }
-            Assembled::Binary(bytes) => {
-                let end = start + bytes.len();
-                Delivery::Frame {
-                    kind: Kind::Binary,
-                    plain,
-                    start,
-                    end,
-                }
-            }
-            Assembled::LongText(text) => Delivery::Assembled {
+            Assembled::Text(text) => Delivery::Frame {
                 kind: Kind::Text,
-                bytes: text.into_bytes().into(),
+                frame,
+                end: first + text.len(),
+                plain,
+                start: first,
             },
-            Assembled::LongBinary(bytes) => Delivery::Assembled {
+            Assembled::Binary(bytes) => Delivery::Frame {
                 kind: Kind::Binary,
-                bytes: bytes.into(),
+                frame,
+                end: first + bytes.len(),
+                plain,
+                start: first,
             },
+            Assembled::LongText(text) => {
+                self.note(false, END, frame);
+                Delivery::Assembled {
+                    kind: Kind::Text,
+                    frame,
+                    bytes: text.into_bytes().into(),
+                }
+            }
+            Assembled::LongBinary(bytes) => {
+                self.note(false, END, frame);
+                Delivery::Assembled {
+                    kind: Kind::Binary,
+                    frame,
+                    bytes: bytes.into(),
+                }
+            }
         };
         self.inbox_bytes += delivery.len();
         self.inbox.push_back(delivery);
@@ -351,7 +446,7 @@ impl<S: Suite> Channel<S> {
                     escape::marks(text, &escape::FRAGMENTATION) + escape::marks(text, &[KEEPALIVE])
                 }
             };
-            self.seal(kind, bytes, marks)
+            self.seal(kind, bytes, marks, WHOLE)
         };
         self.keepalive.sent(now.mono);
         if let Err(Exhausted) = sealed {
@@ -363,22 +458,42 @@ impl<S: Suite> Channel<S> {
     }
 
     fn seal_fragments(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), Exhausted> {
-        self.seal(Kind::Text, fragment::start_word(kind).as_bytes(), 0)?;
+        let word = fragment::start_word(kind);
+        self.seal(Kind::Text, word.as_bytes(), 0, start(kind))?;
         for fragment in bytes.chunks(limits::FRAGMENT) {
-            self.seal(Kind::Binary, fragment, 0)?;
+            self.seal(Kind::Binary, fragment, 0, PIECE)?;
         }
-        self.seal(Kind::Text, escape::END.as_bytes(), 0)
+        self.seal(Kind::Text, escape::END.as_bytes(), 0, END)
     }
 
-    fn seal(&mut self, kind: Kind, message: &[u8], marks: usize) -> Result<(), Exhausted> {
+    fn seal(
+        &mut self,
+        kind: Kind,
+        message: &[u8],
+        marks: usize,
+        what: (Layer, &'static str),
+    ) -> Result<(), Exhausted> {
         let mut frame = self.frame_buffers.pop().unwrap_or_default();
         let counter = self
             .sealer
             .seal(kind == Kind::Text, message, marks, &mut frame)?;
         *self.last_frame = (frame.len(), counter);
+        self.note(true, what, (frame.len(), counter));
         self.frame_bytes += frame.len();
         self.frames.push_back(frame);
         Ok(())
+    }
+
+    fn note(&mut self, sent: bool, (layer, name): (Layer, &'static str), (bytes, counter): Frame) {
+        if self.config.notes {
+            self.notes.push_back(Note {
+                sent,
+                layer,
+                name,
+                bytes,
+                nonce: Some(counter),
+            });
+        }
     }
 
     /// Time has passed.
@@ -391,11 +506,14 @@ impl<S: Suite> Channel<S> {
         if self.fault.is_some() {
             return;
         }
+        if self.is_lost(now, true) {
+            return self.lost();
+        }
         match self.keepalive.due(now.mono) {
             Due::Nothing => {}
             Due::GiveUp => self.fail(Why::Silent),
             Due::Send => {
-                let sealed = self.seal(Kind::Text, KEEPALIVE.as_bytes(), 0);
+                let sealed = self.seal(Kind::Text, KEEPALIVE.as_bytes(), 0, PULSE);
                 self.keepalive.sent(now.mono);
                 if let Err(Exhausted) = sealed {
                     self.fail(Why::NonceExhausted);
@@ -404,14 +522,34 @@ impl<S: Suite> Channel<S> {
         }
     }
 
+    fn is_lost(&self, now: Now, also_at: bool) -> bool {
+        let window = self.window.as_ref();
+        window.is_some_and(|window| window.is_lost(now.mono, also_at))
+    }
+
+    fn lost(&mut self) {
+        let counter = self.opener.counter().raw();
+        self.fail(Why::LostFrame { counter });
+    }
+
     fn fail(&mut self, why: Why) {
         self.fault.get_or_insert(why.at(Step::Connected));
+        if let Some(window) = &mut self.window {
+            window.close();
+        }
     }
 
     /// The next message from the other side, in its order. It stays readable until the next call.
     pub fn received(&mut self) -> Option<Message<'_>> {
         let delivery = self.inbox.pop_front()?;
         self.inbox_bytes -= delivery.len();
+        match delivery {
+            Delivery::Frame { frame, .. } => {
+                *self.last_frame = frame;
+                self.note(false, WHOLE, frame);
+            }
+            Delivery::Assembled { frame, .. } => *self.last_frame = frame,
+        }
         if let Delivery::Frame { plain, .. } = core::mem::replace(&mut *self.current, delivery) {
             self.recycle(plain);
         }
@@ -419,8 +557,11 @@ impl<S: Suite> Channel<S> {
     }
 
     /// The next frame to send (all are binary), or, once, the end. Frames that were sealed before the end are still
-    /// given.
+    /// given. Notes, if they are asked for, come first.
     pub fn poll<E>(&mut self, bytes: &mut Vec<u8>) -> Option<Output<E>> {
+        if let Some(note) = self.take_note() {
+            return Some(Output::Note(note));
+        }
         if let Some(frame) = self.frames.pop_front() {
             self.frame_bytes -= frame.len();
             let old = core::mem::replace(bytes, frame);
@@ -435,13 +576,26 @@ impl<S: Suite> Channel<S> {
     /// When `tick` is wanted.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
-        self.fault.is_none().then(|| self.keepalive.deadline())
+        let gap = self.window.as_ref().and_then(Window::deadline);
+        let keepalive = self.fault.is_none().then(|| self.keepalive.deadline());
+        Deadline::earlier(gap, keepalive)
+    }
+
+    /// What the reorder window holds and has seen; nothing at all in strict order.
+    #[must_use]
+    pub fn order(&self) -> OrderStats {
+        let window = self.window.as_ref();
+        window.map(Window::stats).unwrap_or_default()
     }
 
     /// Whether frames wait to be polled.
     #[must_use]
     pub fn has_frames(&self) -> bool {
         !self.frames.is_empty()
+    }
+
+    pub(crate) fn take_note(&mut self) -> Option<Note> {
+        self.notes.pop_front()
     }
 
     /// The end, once, ahead of the frames that still wait.
@@ -458,7 +612,8 @@ impl<S: Suite> Channel<S> {
         self.post_mortem.is_some()
     }
 
-    /// Length in bytes and counter of the frame that was sealed or opened last.
+    /// Length in bytes and counter of the frame that was sealed last, or that brought what was
+    /// [`received`](Self::received) last.
     #[must_use]
     pub fn last_frame(&self) -> (usize, u64) {
         *self.last_frame
@@ -498,8 +653,29 @@ impl<S: Suite> Channel<S> {
         }
     }
 
+    /// Whether its counters are what its queues hold, within their bounds.
+    pub(crate) fn self_check(&self) -> Result<(), &'static str> {
+        let (frames, inbox) = (self.frames.iter(), self.inbox.iter());
+        if self.frame_bytes != frames.map(Vec::len).sum::<usize>() {
+            return Err("bytes of sealed frames are counted");
+        }
+        if self.inbox_bytes != inbox.map(Delivery::len).sum::<usize>() {
+            return Err("bytes of received messages are counted");
+        }
+        // A gap that closes lets all at once in that waited behind it.
+        if self.inbox.len() > INBOX_MESSAGES + limits::REORDER_WINDOW {
+            return Err("received messages are bounded");
+        }
+        let next = self.opener.counter().raw();
+        let window = self.window.as_ref();
+        window.map_or(Ok(()), |window| window.self_check(next))
+    }
+
     pub(crate) fn rebase(&mut self, now: Micros) {
         self.keepalive.rebase(now);
+        if let Some(window) = &mut self.window {
+            window.rebase(now);
+        }
         self.latest = Micros::ZERO;
     }
 }

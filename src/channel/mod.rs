@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! send ──> fragments ──> escape ──> padding, seal ──> poll
-//! received <── assemble <── keepalive, unescape <── open <── message
+//! received <── assemble <── keepalive, unescape <── open, in order <── message
 //! ```
 //!
 //! A channel comes out of a finished handshake, or of [`Channel::from_session_key`].
@@ -14,6 +14,7 @@ mod frame;
 mod keepalive;
 mod machine;
 mod nonce;
+mod order;
 mod padding;
 
 pub use diagnosis::{Diagnosis, Sibling};
@@ -24,4 +25,5 @@ pub use frame::{Exhausted, FrameFault, Opened, Opener, Sealer};
 pub use keepalive::{Due, Keepalive};
 pub use machine::{Channel, ChannelConfig, SendError};
 pub use nonce::{COUNTER_END, Counter, nonce};
+pub use order::OrderStats;
 pub use padding::{MAX_PADDING, PaddingFault, pad, strip};

@@ -5,6 +5,8 @@
 
 mod embedded;
 mod keys;
+#[cfg(test)]
+mod live;
 mod nacl;
 mod random;
 mod reference;
@@ -16,6 +18,8 @@ pub use embedded::{OVERHEAD, OpenError, SEALED_CHALLENGE, SEALED_KEY, inverted, 
 pub use keys::{
     Ephemeral, Instance, KeyPair, KeyUse, Person, PublicKey, Relay, Static, constant_time_eq,
 };
+#[cfg(test)]
+pub(crate) use live::live;
 pub use nacl::{Nacl, NaclKey};
 pub use random::{Purpose, Random};
 pub use reference::{Reference, ReferenceKey};

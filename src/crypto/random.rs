@@ -56,6 +56,8 @@ pub struct Random {
     /// Bytes of the pool that were handed out.
     used: usize,
     script: Option<Box<Script>>,
+    #[cfg(test)]
+    _live: super::live::Counted,
 }
 
 type Script = BTreeMap<Purpose, VecDeque<Vec<u8>>>;
@@ -69,6 +71,8 @@ impl Random {
             pool: Box::new([0; KEY + POOL]),
             used: POOL,
             script: None,
+            #[cfg(test)]
+            _live: super::live::Counted::new(),
         };
         random.pool[..KEY].copy_from_slice(&seed);
         seed.zeroize();

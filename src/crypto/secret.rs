@@ -11,22 +11,25 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// `N` secret bytes on the heap, so that moving them leaves no copy. Wiped on drop; equality takes the same time
 /// whatever the contents; `Debug` shows a placeholder.
-pub struct Secret<const N: usize>(Box<[u8; N]>);
+pub struct Secret<const N: usize>(Box<[u8; N]>, #[cfg(test)] super::live::Counted);
 
 impl<const N: usize> Secret<N> {
     /// Takes `bytes` in and wipes what they were taken from.
     #[must_use]
     pub fn take(bytes: &mut [u8; N]) -> Self {
-        let mut secret = Self(Box::new([0; N]));
-        secret.0.copy_from_slice(bytes);
+        let secret = Self::filled(|secret| secret.copy_from_slice(bytes));
         bytes.zeroize();
         secret
     }
 
     /// Filled by `fill`, without a copy elsewhere.
     pub(crate) fn filled(fill: impl FnOnce(&mut [u8; N])) -> Self {
-        let mut secret = Self(Box::new([0; N]));
-        fill(&mut secret.0);
+        let mut bytes = Box::new([0; N]);
+        fill(&mut bytes);
+        #[cfg(not(test))]
+        let secret = Self(bytes);
+        #[cfg(test)]
+        let secret = Self(bytes, super::live::Counted::new());
         secret
     }
 

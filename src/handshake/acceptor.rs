@@ -7,9 +7,9 @@
 //! look alike from outside.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::early::Early;
 use super::wire::{CommunicationRequest, communication_ready};
 use super::{Arrival, HandshakeConfig, Handshaken, open_key};
 use crate::canon::compare_rebased;
@@ -18,9 +18,8 @@ use crate::crypto::{
     self, Ephemeral, Instance, KEY, KeyPair, PublicKey, Purpose, Random, SEALED_KEY, Secret,
     Static, Suite, constant_time_eq,
 };
-use crate::fault::{Fault, Refusal, Why};
+use crate::fault::{Refusal, Why};
 use crate::io::{Kind, Message, Output};
-use crate::limits;
 use crate::note::Layer;
 use crate::outbox::Outbox;
 use crate::role::Role;
@@ -40,7 +39,7 @@ pub struct Acceptor<S: Suite> {
     limit: Micros,
     latest: Micros,
     /// What came glued to the key message. It is for the channel.
-    early: VecDeque<Vec<u8>>,
+    early: Early,
     out: Outbox<Asked>,
 }
 
@@ -107,7 +106,7 @@ impl<S: Suite> Acceptor<S> {
             random,
             state,
             latest: now.mono,
-            early: VecDeque::new(),
+            early: Early::default(),
         }
     }
 
@@ -130,7 +129,12 @@ impl<S: Suite> Acceptor<S> {
             State::Key(keyed) => self
                 .key(now, *keyed, message)
                 .map_err(|why| why.at(Step::Key)),
-            State::Done(done) => self.early(message).map(|()| State::Done(done)),
+            // The parent has not taken the channel yet.
+            State::Done(done) => self
+                .early
+                .behind_key(self.config.channel.window(), message)
+                .map(|()| State::Done(done))
+                .map_err(|why| why.at(Step::Group)),
             State::Failed => Ok(State::Failed),
         };
         match result {
@@ -216,22 +220,6 @@ impl<S: Suite> Acceptor<S> {
         })))
     }
 
-    /// A frame that came before the parent took the channel.
-    fn early(&mut self, message: Message<'_>) -> Result<(), Fault> {
-        let Message::Binary(frame) = message else {
-            return Err(Why::PlainText.at(Step::Group));
-        };
-        if self.early.len() == limits::EARLY_FRAMES || frame.len() > limits::CONTROL {
-            let why = Why::Limit {
-                what: "frames before the channel is taken",
-                limit: limits::EARLY_FRAMES,
-            };
-            return Err(why.at(Step::Group));
-        }
-        self.early.push_back(frame.into());
-        Ok(())
-    }
-
     /// Time has passed.
     pub fn tick(&mut self, now: Now) {
         let now = now.not_before(&mut self.latest);
@@ -273,15 +261,7 @@ impl<S: Suite> Acceptor<S> {
     pub fn finish(self) -> Option<Handshaken<S>> {
         match self.state {
             State::Done(mut done) => {
-                let now = Now {
-                    mono: self.latest,
-                    ..Now::default()
-                };
-                for frame in &self.early {
-                    // So few and so short, they fit in the channel's inbox.
-                    let taken = done.channel.message(now, Message::Binary(frame));
-                    debug_assert!(taken.is_ok(), "the bounds of both fit each other");
-                }
+                self.early.give(self.latest, &mut done.channel);
                 Some(*done)
             }
             _ => None,

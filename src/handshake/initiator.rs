@@ -3,10 +3,14 @@
 //! ```text
 //! Ready ──communication_ready──> Key ──72 bytes──> done: a channel
 //! ```
+//! With a reorder window, the peer's first frames may overtake its 72 bytes: they are held while those are due, and
+//! the channel takes them first (spec 04). Nothing of this session can come before `communication_ready`: the peer
+//! has no key of ours by then.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::early::Early;
 use super::wire::{CommunicationRequest, read_communication_ready};
 use super::{HandshakeConfig, Handshaken, open_key};
 use crate::canon::compare_rebased;
@@ -34,6 +38,8 @@ pub struct Initiator<S: Suite> {
     state: State<S>,
     limit: Micros,
     latest: Micros,
+    /// What overtook the peer's key message, and what came glued to it. It is for the channel.
+    early: Early,
     out: Outbox<()>,
 }
 
@@ -44,6 +50,7 @@ compare_rebased!(Initiator {
     random,
     state,
     limit,
+    early,
     out,
 });
 
@@ -90,6 +97,7 @@ impl<S: Suite> Initiator<S> {
             state: State::Ready,
             limit,
             latest: now.mono,
+            early: Early::default(),
             out,
         }
     }
@@ -103,20 +111,27 @@ impl<S: Suite> Initiator<S> {
         }
     }
 
-    /// Takes a WebSocket message. Once the handshake is done, messages belong to the channel.
+    /// Takes a WebSocket message. Once the handshake is done, they are kept for the channel.
     pub fn message(&mut self, now: Now, message: Message<'_>) {
         let now = now.not_before(&mut self.latest);
+        let step = self.step();
         let result = match core::mem::replace(&mut self.state, State::Failed) {
             State::Ready => self.ready(message),
             State::Key(keyed) => self.key(now, *keyed, message),
-            state @ (State::Done(_) | State::Failed) => Ok(state),
+            State::Done(done) => self
+                .early
+                .behind_key(self.config.channel.window(), message)
+                .map(|()| State::Done(done))
+                .map_err(|why| why.at(Step::Sync)),
+            State::Failed => Ok(State::Failed),
         };
         match result {
             Ok(state) => {
-                if core::mem::discriminant(&state) != core::mem::discriminant(&self.state) {
+                self.state = state;
+                // What is held gives the peer no more time.
+                if self.step() != step {
                     self.limit = now.mono + self.config.step;
                 }
-                self.state = state;
             }
             Err(fault) => self.out.fail(fault),
         }
@@ -154,13 +169,25 @@ impl<S: Suite> Initiator<S> {
 
     fn key(&mut self, now: Now, keyed: Keyed<S>, message: Message<'_>) -> Result<State<S>, Fault> {
         let at = |why: Why| why.at(Step::Key);
+        let own = Some((&keyed.sent, &keyed.ephemeral.public()));
+        let peer = match (open_key::<S>(&keyed.static_key, message, own), message) {
+            (Ok(peer), _) => peer,
+            // It may be a frame that has overtaken the key message.
+            (Err(Why::FrameBeforeKey | Why::KeyMessage), Message::Binary(frame))
+                if self.config.channel.window() > 0 =>
+            {
+                self.early
+                    .hold(self.config.channel.window(), frame)
+                    .map_err(at)?;
+                return Ok(State::Key(keyed.into()));
+            }
+            (Err(why), _) => return Err(at(why)),
+        };
         let Keyed {
             ephemeral,
-            sent,
             static_key,
+            ..
         } = keyed;
-        let peer =
-            open_key::<S>(&static_key, message, Some((&sent, &ephemeral.public()))).map_err(at)?;
         self.out.received("key", SEALED_KEY);
         let session = ephemeral
             .before::<S, _>(&peer)
@@ -182,7 +209,7 @@ impl<S: Suite> Initiator<S> {
             .deadline()
             .is_some_and(|deadline| deadline.at <= now.mono)
         {
-            let fault = Why::Timeout.at(self.step());
+            let fault = self.early.instead_of_key().at(self.step());
             self.state = State::Failed;
             self.out.fail(fault);
         }
@@ -205,12 +232,15 @@ impl<S: Suite> Initiator<S> {
         }
     }
 
-    /// The channel, once the handshake is done.
+    /// The channel, once the handshake is done, with whatever came early already given to it.
     /// `None` if it is not done, which it would have told.
     #[must_use]
     pub fn finish(self) -> Option<Handshaken<S>> {
         match self.state {
-            State::Done(done) => Some(*done),
+            State::Done(mut done) => {
+                self.early.give(self.latest, &mut done.channel);
+                Some(*done)
+            }
             _ => None,
         }
     }

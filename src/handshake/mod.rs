@@ -2,6 +2,7 @@
 
 mod acceptor;
 mod arrival;
+mod early;
 mod initiator;
 mod wire;
 

@@ -118,6 +118,7 @@ impl<S: Suite> Queued<S> {
                     | Event::Connected { conn, .. }
                     | Event::Message { conn, .. }
                     | Event::Ended { conn, .. }
+                    | Event::Undelivered { conn, .. }
                     | Event::Diagnosed { conn, .. }
                     | Event::Note { conn, .. },
                 ) => Some(conn),

@@ -32,6 +32,9 @@ pub struct NodeConfig {
     pub step: Micros,
     /// The longest message of an established connection, in bytes.
     pub max_message: usize,
+    /// How many frames ahead of the next one a frame may come: 0 for the strict order
+    /// of deployed peers, up to [`limits::REORDER_WINDOW`] (spec 04).
+    pub reorder_window: usize,
     /// Sessions of strangers that are not established yet, at a time.
     pub half_open: usize,
     /// Connections in all.
@@ -57,6 +60,7 @@ impl NodeConfig {
             serve: BTreeSet::new(),
             step: limits::STEP,
             max_message: limits::ASSEMBLED,
+            reorder_window: 0,
             half_open: limits::HALF_OPEN,
             max_connections: limits::NODE_CONNECTIONS,
             new_instances: false,

@@ -87,6 +87,14 @@ pub enum Event {
         /// The cause, if it is one.
         fault: Option<Fault>,
     },
+    /// Frames had come on a connection that has ended, but others before them had not: they were dropped. Only with
+    /// [`reorder_window`](super::NodeConfig::reorder_window).
+    Undelivered {
+        /// The connection.
+        conn: ConnId,
+        /// How many.
+        frames: usize,
+    },
     /// Why a frame failed that ended a connection: for the local log alone.
     Diagnosed {
         /// The connection.

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 
 use super::conn::{Conn, Stage};
 use super::event::Purpose;
+use crate::channel::OrderStats;
 use crate::crypto::Suite;
 use crate::io::ConnId;
 use crate::objects::PersonId;
@@ -24,6 +25,8 @@ pub struct NodeStats {
     pub handed_over: u64,
     /// Pairings that succeeded.
     pub paired: u64,
+    /// Frames that waited behind a gap when their connection ended, and were dropped.
+    pub undelivered: u64,
     /// Connections that ended, by [`Why::code`](crate::fault::Why::code); those that ended well under `good`.
     pub ended: BTreeMap<&'static str, u64>,
 }
@@ -42,22 +45,27 @@ pub struct ConnectionInfo {
     pub role: Option<Role>,
     /// Who is at the other end, once it is proven.
     pub person: Option<PersonId>,
+    /// What its reorder window holds and has seen.
+    pub order: OrderStats,
 }
 
 impl ConnectionInfo {
     pub(super) fn of<S: Suite>(id: ConnId, conn: &Conn<S>) -> Self {
-        let (step, role) = match &conn.stage {
+        let (step, session) = match &conn.stage {
             Stage::Dialling { .. } => (Step::Dial, None),
             Stage::Spare(registration) => (registration.step(), None),
-            Stage::Session(session) => (session.step(), Some(session.role())),
+            Stage::Session(session) => (session.step(), Some(session)),
             Stage::Closing { .. } => (Step::Closing, None),
         };
+        let role = session.map(|session| session.role());
+        let order = session.map(|session| session.order()).unwrap_or_default();
         Self {
             conn: id,
             purpose: conn.purpose.clone(),
             step,
             role,
             person: conn.person,
+            order,
         }
     }
 }

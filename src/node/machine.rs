@@ -70,7 +70,7 @@ pub(super) enum Stored {
 }
 
 /// Buffers that are kept for use again.
-const KEPT_BUFFERS: usize = 32;
+pub(super) const KEPT_BUFFERS: usize = 32;
 
 impl<S: Suite> Inner<S> {
     pub(super) fn new(mut config: NodeConfig, seed: [u8; 32], now: Now) -> Self {
@@ -117,6 +117,8 @@ impl<S: Suite> Inner<S> {
         config.handshake.step = self.config.step;
         config.handshake.notes = self.config.notes;
         config.handshake.channel.max_message = self.config.max_message;
+        config.handshake.channel.reorder_window = self.config.reorder_window;
+        config.handshake.channel.notes = self.config.notes;
         config.establish.step = self.config.step;
         config.establish.extensions = self.config.extensions;
         config.establish.notes = self.config.notes;
@@ -470,6 +472,13 @@ impl<S: Suite> Inner<S> {
             role,
             fault: fault.clone(),
         });
+        if let Stage::Session(session) = &stage {
+            let frames = session.order().undelivered;
+            if frames > 0 {
+                self.stats.undelivered += frames as u64;
+                self.event(Event::Undelivered { conn: id, frames });
+            }
+        }
         if let Stage::Session(session) = stage
             && matches!(
                 &fault,

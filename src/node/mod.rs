@@ -2,6 +2,7 @@
 //! Follows spec 02 (the listener side), 05, 06, 13 and the overview's constants.
 
 mod canonical;
+mod check;
 mod config;
 mod conn;
 mod event;
@@ -408,6 +409,15 @@ impl<S: Suite> Node<S> {
     /// Mixes fresh entropy into the generator.
     pub fn reseed(&mut self, entropy: &[u8; 32]) {
         self.inner.random.reseed(entropy);
+    }
+
+    /// Whether its tables agree with each other and with what it counts, and keep their bounds; if not, what does not.
+    /// For tests and simulations, between two inputs: it looks at everything.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn self_check(&self) -> Result<(), String> {
+        self.inner.self_check()
     }
 
     /// Every input first fires what was due before it.

@@ -44,6 +44,20 @@ impl Timers {
         self.order.first().map(|(deadline, _)| *deadline)
     }
 
+    pub(super) fn of(&self, owner: Owner) -> Option<Deadline> {
+        self.of.get(&owner).copied()
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (Owner, Deadline)> {
+        self.of.iter().map(|(owner, deadline)| (*owner, *deadline))
+    }
+
+    /// Whether both tables say the same.
+    pub(super) fn is_in_order(&self) -> bool {
+        let listed = |(owner, deadline)| self.order.contains(&(deadline, owner));
+        self.of.len() == self.order.len() && self.all().all(listed)
+    }
+
     /// Takes out the first one that is due: before `now`, or also at it.
     pub(super) fn take_due(&mut self, now: Micros, also_at: bool) -> Option<Owner> {
         let (deadline, owner) = *self.order.first()?;

@@ -25,7 +25,7 @@ pub const LINK_BASE: &str = "https://one.example/invites/invitePartner/?invited=
 pub struct Token(Secret<TOKEN>);
 
 impl Token {
-    pub(super) fn draw(random: &mut Random) -> Self {
+    pub(crate) fn draw(random: &mut Random) -> Self {
         let bits: Secret<48> = random.secret(Purpose::Token);
         Self(Secret::filled(|characters| {
             // Three bytes are four characters of six bits.

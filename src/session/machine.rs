@@ -5,10 +5,11 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::pump::pass_notes;
 use crate::canon::compare_rebased;
-use crate::channel::{Diagnosis, SendError, Sibling};
+use crate::channel::{Diagnosis, OrderStats, SendError, Sibling};
 use crate::contact::Contact;
-use crate::crypto::{Instance, KeyPair, PublicKey, Random, Static, Suite};
+use crate::crypto::{Instance, KeyPair, PublicKey, Random, Static, Suite, Wiped};
 use crate::establish::{EstablishConfig, Established, Establishment, Group, Surroundings};
 use crate::fault::{Fault, Refusal, Why};
 use crate::handshake::{
@@ -75,10 +76,15 @@ pub struct Session<S: Suite> {
     pub(super) role: Role,
     pub(super) config: SessionConfig,
     pub(super) own: Arc<Identity>,
-    pub(super) random: Random,
+    /// For the establishment, until it begins.
+    pub(super) random: Option<Random>,
     pub(super) wanted: Option<(Group, Option<Token>)>,
     pub(super) stage: Stage<S>,
     pub(super) plain: VecDeque<(Kind, Vec<u8>)>,
+    /// Messages of the group that came before the end and were not polled then.
+    pub(super) last_words: VecDeque<(Kind, Wiped)>,
+    /// Frames that waited behind a gap at the end.
+    pub(super) undelivered: usize,
     pub(super) events: VecDeque<Output<SessionEvent>>,
     pub(super) fault: Option<Fault>,
     pub(super) told: bool,
@@ -93,6 +99,8 @@ compare_rebased!(Session {
     wanted,
     stage,
     plain,
+    last_words,
+    undelivered,
     events,
     fault,
     told,
@@ -186,10 +194,12 @@ impl<S: Suite> Session<S> {
             role,
             config,
             own,
-            random,
+            random: Some(random),
             wanted: None,
             stage,
             plain: VecDeque::new(),
+            last_words: VecDeque::new(),
+            undelivered: 0,
             events: VecDeque::new(),
             fault: None,
             told: false,
@@ -262,7 +272,9 @@ impl<S: Suite> Session<S> {
         let Stage::Connected(link) = &mut self.stage else {
             return Err(SendError::Ended);
         };
-        link.channel.send(now, message)
+        let sent = link.channel.send(now, message);
+        pass_notes(&mut link.channel, true, &mut self.events);
+        sent
     }
 
     /// The answer to [`SessionEvent::Store`].
@@ -364,13 +376,19 @@ impl<S: Suite> Session<S> {
     }
 
     pub(crate) fn poll_received(&mut self, bytes: &mut Vec<u8>) -> Option<Kind> {
+        if let Some((kind, mut message)) = self.last_words.pop_front() {
+            *bytes = core::mem::take(&mut *message);
+            return Some(kind);
+        }
         let Stage::Connected(link) = &mut self.stage else {
             return None;
         };
         let message = link.channel.received()?;
         bytes.clear();
         bytes.extend_from_slice(message.bytes());
-        Some(message.kind())
+        let kind = message.kind();
+        pass_notes(&mut link.channel, true, &mut self.events);
+        Some(kind)
     }
 
     pub(crate) fn poll_fault(&mut self) -> Option<Fault> {
@@ -389,6 +407,30 @@ impl<S: Suite> Session<S> {
             }
             Stage::Ended(link, _) => link.as_mut(),
             Stage::Initiating(_) | Stage::Accepting(_) => None,
+        }
+    }
+
+    /// What the reorder window of the channel holds and has seen; after the end, how many frames it dropped.
+    #[must_use]
+    pub fn order(&self) -> OrderStats {
+        match &self.stage {
+            Stage::Establishing(link, _) | Stage::Pairing(link, _) | Stage::Connected(link) => {
+                link.channel.order()
+            }
+            Stage::Initiating(_) | Stage::Accepting(_) | Stage::Ended(..) => OrderStats {
+                undelivered: self.undelivered,
+                ..OrderStats::default()
+            },
+        }
+    }
+
+    /// Whether what its channel counts is what it holds.
+    pub(crate) fn self_check(&self) -> Result<(), &'static str> {
+        match &self.stage {
+            Stage::Establishing(link, _) | Stage::Pairing(link, _) | Stage::Connected(link) => {
+                link.channel.self_check()
+            }
+            Stage::Initiating(_) | Stage::Accepting(_) | Stage::Ended(..) => Ok(()),
         }
     }
 
@@ -424,9 +466,12 @@ impl<S: Suite> Session<S> {
         }
     }
 
-    /// Goes to the final state; the secrets go with what is dropped. Frames that are sealed already are kept.
+    /// Goes to the final state; the secrets go with what is dropped. Frames that are sealed already are kept, and
+    /// messages of the group that have come.
     pub(super) fn end(&mut self, step: Option<Step>) {
         let step = step.unwrap_or_else(|| self.step());
+        let connected = matches!(self.stage, Stage::Connected(_));
+        (self.random, self.wanted) = (None, None);
         let stage = core::mem::replace(&mut self.stage, Stage::Ended(None, step));
         let link = match stage {
             Stage::Establishing(link, _) | Stage::Pairing(link, _) | Stage::Connected(link) => link,
@@ -435,11 +480,19 @@ impl<S: Suite> Session<S> {
         };
         let mut link = link;
         let mut bytes = Vec::new();
+        pass_notes(&mut link.channel, connected, &mut self.events);
         while link.channel.has_frames() {
             if let Some(Output::<()>::Send(kind)) = link.channel.poll(&mut bytes) {
                 self.plain.push_back((kind, core::mem::take(&mut bytes)));
             }
         }
+        while connected && let Some(message) = link.channel.received() {
+            let bytes: Vec<u8> = message.bytes().into();
+            self.last_words.push_back((message.kind(), bytes.into()));
+        }
+        pass_notes(&mut link.channel, connected, &mut self.events);
+        let order = link.channel.order();
+        self.undelivered = order.held + order.undelivered;
         if link.channel.has_post_mortem() {
             self.stage = Stage::Ended(Some(link), step);
         }

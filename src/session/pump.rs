@@ -32,6 +32,7 @@ impl<S: Suite> Session<S> {
             Stage::Establishing(..) => self.pump_establishment(now, node),
             Stage::Pairing(..) => self.pump_pairing(now, node),
             Stage::Connected(link) => {
+                pass_notes(&mut link.channel, true, &mut self.events);
                 if let Some(fault) = link.channel.take_fault() {
                     self.fail(fault);
                 }
@@ -69,12 +70,15 @@ impl<S: Suite> Session<S> {
         let (Some(done), Some((group, _))) = (handshake.finish(), &self.wanted) else {
             return false;
         };
+        let Some(mut random) = self.random.take() else {
+            return false;
+        };
         let establishment = Establishment::initiator(
             now,
             self.config.establish.clone(),
             self.own.clone(),
             done.peer,
-            self.random.fork(),
+            random.fork(),
             group.clone(),
         );
         self.stage = Stage::Establishing(done.into(), establishment);
@@ -103,7 +107,8 @@ impl<S: Suite> Session<S> {
                 let Stage::Accepting(handshake) = self.take_stage() else {
                     return false;
                 };
-                let Some(done) = handshake.finish() else {
+                let (Some(done), Some(mut random)) = (handshake.finish(), self.random.take())
+                else {
                     return false;
                 };
                 let establishment = Establishment::acceptor(
@@ -111,7 +116,7 @@ impl<S: Suite> Session<S> {
                     self.config.establish.clone(),
                     self.own.clone(),
                     done.peer,
-                    self.random.fork(),
+                    random.fork(),
                 );
                 self.stage = Stage::Establishing(done.into(), establishment);
                 true
@@ -129,6 +134,7 @@ impl<S: Suite> Session<S> {
         let Stage::Establishing(link, establishment) = &mut self.stage else {
             return false;
         };
+        pass_notes(&mut link.channel, false, &mut self.events);
         let mut moved = false;
         let mut established = None;
         let mut fault = None;
@@ -155,6 +161,7 @@ impl<S: Suite> Session<S> {
             };
             moved = true;
             establishment.message(now, message, node);
+            pass_notes(&mut link.channel, false, &mut self.events);
         }
         // The step of a channel's fault is the step that the connection was in.
         let step = establishment.step();
@@ -194,6 +201,7 @@ impl<S: Suite> Session<S> {
         let Stage::Pairing(link, pairing) = &mut self.stage else {
             return false;
         };
+        pass_notes(&mut link.channel, false, &mut self.events);
         loop {
             let mut bytes = Vec::new();
             match pairing.poll(&mut bytes) {
@@ -218,7 +226,10 @@ impl<S: Suite> Session<S> {
                     return false;
                 }
                 None => match link.channel.received() {
-                    Some(message) => pairing.message(now, message, node),
+                    Some(message) => {
+                        pairing.message(now, message, node);
+                        pass_notes(&mut link.channel, false, &mut self.events);
+                    }
                     None => break,
                 },
             }
@@ -253,6 +264,21 @@ fn send<S: Suite>(
         (note.bytes, note.nonce) = (bytes, Some(nonce));
     }
     bytes.zeroize();
+    pass_notes(channel, false, events);
+}
+
+/// Passes the channel's notes on. Of whole messages it knows no name: unless they are the group's, the layer above has
+/// told them.
+pub(super) fn pass_notes<S: Suite>(
+    channel: &mut Channel<S>,
+    of_group: bool,
+    events: &mut VecDeque<Output<SessionEvent>>,
+) {
+    while let Some(note) = channel.take_note() {
+        if of_group || note.layer != Layer::Group {
+            events.push_back(Output::Note(note));
+        }
+    }
 }
 
 /// A note of a message that came in the frame opened last; one of a message to be sent is completed by [`send`].

@@ -54,7 +54,9 @@ impl Bench {
     /// Takes everything that the node wants done.
     pub(crate) fn drain(&mut self, now: Now) {
         let mut bytes = Vec::new();
+        assert_eq!(self.node.self_check(), Ok(()));
         while let Some(effect) = self.node.poll(&mut bytes) {
+            assert_eq!(self.node.self_check(), Ok(()));
             match effect {
                 Effect::Send { conn, kind } => {
                     self.sent
