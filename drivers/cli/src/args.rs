@@ -1,10 +1,13 @@
 //! The command line.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use chumwire::limits;
 use chumwire::time::Micros;
 use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use crate::traces::Traces;
 
 /// A relay, pairing, and a headless instance for the ONE platform.
 #[derive(Parser)]
@@ -43,6 +46,99 @@ pub(crate) enum Command {
     Run(Run),
     /// Pair two instances through a relay on this machine, and show every message
     Demo,
+    /// Simulate relay races, and look at traces
+    Sim {
+        #[command(subcommand)]
+        command: Sim,
+    },
+    /// Say what went wrong in a trace, whose fault it is, and what to do
+    Explain {
+        /// A trace, simulated or of --trace
+        #[arg(value_name = "FILE")]
+        trace: PathBuf,
+    },
+}
+
+/// What to do with the simulator.
+#[derive(Subcommand)]
+pub(crate) enum Sim {
+    /// List the scenarios
+    List,
+    /// Run a scenario, or all
+    Run(SimRun),
+    /// Run a trace again, and see whether the same happens: a simulated one, or one of --trace-secrets
+    Replay {
+        /// The trace
+        #[arg(value_name = "FILE")]
+        trace: PathBuf,
+    },
+    /// Draw a trace as a sequence diagram
+    Draw {
+        /// The trace
+        #[arg(value_name = "FILE")]
+        trace: PathBuf,
+    },
+    /// Show where two traces part
+    Diff {
+        /// The one
+        #[arg(value_name = "A")]
+        one: PathBuf,
+        /// The other
+        #[arg(value_name = "B")]
+        other: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct SimRun {
+    /// The scenario's name, or `all`
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Run this seed
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+    /// Run these seeds, the last one excluded [default: 0..1]
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub(crate) seeds: Option<Range<u64>>,
+    /// A fault that all links have besides, with its rate from 0 to 1; then only the invariants are checked
+    #[arg(long, value_name = "NAME=RATE")]
+    pub(crate) fault: Vec<String>,
+    /// The reorder window of all nodes [default: what each scenario is about]
+    #[arg(long, value_name = "W", value_parser = window())]
+    pub(crate) reorder_window: Option<usize>,
+    /// Write down the run, or the first one that fails
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Run only the I-th of N parts of the seeds; I counts from 0, and N stands for 0
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub(crate) shard: Option<(u64, u64)>,
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, &'static str> {
+    let form = "two numbers are due, as in 0..1000";
+    let (from, to) = text.split_once("..").ok_or(form)?;
+    let (from, to) = (
+        from.parse().map_err(|_| form)?,
+        to.parse().map_err(|_| form)?,
+    );
+    if from < to {
+        Ok(from..to)
+    } else {
+        Err("the second number has to be greater than the first")
+    }
+}
+
+fn shard(text: &str) -> Result<(u64, u64), &'static str> {
+    let form = "two numbers are due, as in 0/4";
+    let (part, parts) = text.split_once('/').ok_or(form)?;
+    let (part, parts): (u64, u64) = (
+        part.parse().map_err(|_| form)?,
+        parts.parse().map_err(|_| form)?,
+    );
+    if parts == 0 || part > parts {
+        return Err("there is no such part");
+    }
+    Ok((part % parts, parts))
 }
 
 /// The directory of an instance.
@@ -51,6 +147,44 @@ pub(crate) struct Home {
     /// The directory with the identity, the contacts and the invitations
     #[arg(long, value_name = "DIR")]
     pub(crate) home: PathBuf,
+}
+
+/// How an instance that uses the network is run.
+#[derive(Args, Default)]
+pub(crate) struct Use {
+    /// Trust the certificate authorities in this file alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Bear frames that are up to W places out of order; 0 is strict order
+    #[arg(long, value_name = "W", default_value_t = 0, value_parser = window())]
+    pub(crate) reorder_window: usize,
+    #[command(flatten)]
+    pub(crate) traces: Traces,
+}
+
+impl Use {
+    /// The first option that was given: they are for a process that has the home to itself.
+    pub(crate) const fn first_option(&self) -> Option<&'static str> {
+        if self.tls_ca.is_some() {
+            Some("--tls-ca")
+        } else if self.reorder_window > 0 {
+            Some("--reorder-window")
+        } else if self.traces.trace.is_some() {
+            Some("--trace")
+        } else if self.traces.trace_secrets.is_some() {
+            Some("--trace-secrets")
+        } else {
+            None
+        }
+    }
+}
+
+/// A reorder window within its bounds.
+pub(crate) fn window() -> impl clap::builder::TypedValueParser<Value = usize> {
+    use clap::builder::TypedValueParser as _;
+    clap::value_parser!(u64)
+        .range(0..=limits::REORDER_WINDOW as u64)
+        .map(|window| usize::try_from(window).unwrap_or(limits::REORDER_WINDOW))
 }
 
 #[derive(Args)]
@@ -83,6 +217,8 @@ pub(crate) struct Relay {
     /// Seconds after which a pair that is silent is closed
     #[arg(long, value_name = "S", default_value_t = seconds(limits::RELAY_IDLE), value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) idle: u64,
+    #[command(flatten)]
+    pub(crate) traces: Traces,
 }
 
 #[derive(Args)]
@@ -117,9 +253,8 @@ pub(crate) struct Invite {
     /// Seconds to stay after the invitation was used or has expired, so that latecomers are told
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) linger: u64,
-    /// Trust the certificate authorities in this file alone
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) how: Use,
 }
 
 #[derive(Args)]
@@ -129,9 +264,8 @@ pub(crate) struct Join {
     /// The invitation: its JSON or its link; `-` reads it from the standard input
     #[arg(value_name = "INVITATION")]
     pub(crate) invitation: String,
-    /// Trust the certificate authorities in this file alone
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) how: Use,
 }
 
 #[derive(Args)]
@@ -167,9 +301,8 @@ pub(crate) struct Run {
     /// Where peers reach this instance directly, if not at the address of --listen
     #[arg(long, requires = "listen")]
     pub(crate) url: Option<String>,
-    /// Trust the certificate authorities in this file alone
-    #[arg(long, value_name = "FILE")]
-    pub(crate) tls_ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) how: Use,
 }
 
 /// A default of the library in whole seconds, as options have it.

@@ -6,6 +6,7 @@ use chumwire::identity::Identity;
 use chumwire::pairing::{Invitation, InvitationRecord};
 use chumwire::role::Role;
 use chumwire::time::Millis;
+use chumwire_trace::Finding;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -89,6 +90,48 @@ pub(crate) enum Event {
         acceptor: String,
         initiator: String,
     },
+    /// What a trace tells.
+    Explanation {
+        #[serde(flatten)]
+        first: Told,
+        paired: usize,
+        connected: usize,
+        others: Vec<Told>,
+    },
+    /// A scenario of the simulator.
+    Scenario {
+        name: String,
+        happens: String,
+        required: String,
+    },
+    /// Runs of a scenario, or of all.
+    Sim {
+        scenario: String,
+        runs: u64,
+        failed: u64,
+        first_failing_seed: Option<u64>,
+        trace_hash: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
+    },
+    /// A trace was run again, with the same outcome.
+    Replayed {
+        inputs: usize,
+        effects: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trace_hash: Option<String>,
+    },
+    /// A trace as a picture.
+    Drawing { text: String },
+    /// Two traces, compared.
+    Difference {
+        same: bool,
+        /// The first line that differs, from 1.
+        line: Option<usize>,
+        before: Vec<String>,
+        one: Vec<String>,
+        other: Vec<String>,
+    },
     /// The command failed.
     Error {
         #[serde(flatten)]
@@ -103,6 +146,42 @@ pub(crate) struct Parts {
     token: SecretText,
     public_key: String,
     url: String,
+}
+
+/// One thing that a trace tells.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Told {
+    cause: String,
+    fault: String,
+    who: Option<String>,
+    conn: Option<u64>,
+    step: Option<String>,
+    line: Option<usize>,
+    message: String,
+    advice: String,
+    #[serde(skip)]
+    pub(crate) sentence: String,
+}
+
+impl From<&Finding> for Told {
+    fn from(finding: &Finding) -> Self {
+        let cause = finding.cause;
+        Self {
+            cause: cause.code().into(),
+            fault: cause.fault().name().into(),
+            who: finding.who.clone(),
+            conn: finding.conn,
+            step: finding.step.clone(),
+            line: finding.line,
+            message: match &finding.words {
+                Some(words) => format!("{} ({words})", cause.means()),
+                None => cause.means().into(),
+            },
+            advice: cause.advice().into(),
+            sentence: finding.to_string(),
+        }
+    }
 }
 
 /// A device of a contact.

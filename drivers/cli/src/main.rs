@@ -9,7 +9,6 @@
 mod args;
 mod commands;
 mod control;
-mod diagram;
 mod event;
 mod failure;
 mod home;
@@ -21,6 +20,7 @@ mod secret_text;
 mod signals;
 mod text;
 mod time;
+mod traces;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;

@@ -112,6 +112,51 @@ fn sentence(event: &Event) -> String {
         Event::Message { from, to, layer, message, bytes, .. } => {
             format!("{from} to {to}: {layer} {message}, {bytes} bytes")
         }
+        Event::Explanation { first, paired, connected, others } => {
+            let mut text = first.sentence.clone();
+            for other in others {
+                text += &format!("\n\nAlso {}", other.sentence);
+            }
+            for (count, what) in [(paired, "A pairing has succeeded"), (connected, "A connection was established")] {
+                match count {
+                    0 => {}
+                    1 => text += &format!("\n{what}."),
+                    count => text += &format!("\n{what}, as {count} sides tell."),
+                }
+            }
+            text
+        }
+        Event::Scenario { name, happens, required } => {
+            format!("{name}\n    {happens}\n    Required: {required}")
+        }
+        Event::Sim { scenario, runs, failed: 0, trace_hash, .. } => {
+            format!("{scenario}: {runs} runs, none failed, {}", trace_hash.get(..16).unwrap_or_default())
+        }
+        Event::Sim { scenario, runs, failed, first_failing_seed, failure, .. } => {
+            let mut text = format!("{scenario}: {runs} runs, {failed} FAILED");
+            if let Some(seed) = first_failing_seed {
+                text += &format!(", the first with seed {seed}");
+            }
+            if let Some(failure) = failure {
+                text += &format!("\n{failure}");
+            }
+            text
+        }
+        Event::Replayed { inputs, effects, .. } => {
+            format!("The run is the same: {inputs} inputs, {effects} effects.")
+        }
+        Event::Drawing { text } => text.clone(),
+        Event::Difference { same: true, .. } => "The two runs are the same.".into(),
+        Event::Difference { line, before, one, other, .. } => {
+            let mut text = format!("The two runs part at line {}:\n", line.unwrap_or_default());
+            let parts = [("  ", before), ("A ", one), ("B ", other)];
+            for (mark, lines) in parts {
+                for line in lines {
+                    text += &format!("{mark}{line}\n");
+                }
+            }
+            text
+        }
         Event::Demo { acceptor, initiator, ms, messages, .. } => format!(
             "{acceptor} and {initiator} are paired: {messages} messages in {ms} ms, over real WebSockets."
         ),

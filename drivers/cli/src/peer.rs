@@ -15,13 +15,16 @@ use chumwire::role::Role;
 use chumwire::step::Step;
 use chumwire::time::Now;
 use chumwire_async_std::{ClientTls, Config, Handle, Host, JoinHandle, spawn};
+use chumwire_trace::{NodeStart, Start, Traced};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::home::{Home, Kept};
 use crate::log;
+use crate::traces::Traces;
 
 /// The node of this program.
-pub(crate) type Machine = Node<Nacl>;
+pub(crate) type Machine = Traced<Node<Nacl>>;
 
 /// What those who listen to a peer hear.
 #[derive(Clone)]
@@ -44,6 +47,10 @@ pub(crate) struct Options {
     pub(crate) tap: Option<Tap>,
     /// Spare connections at the relay, if not the usual number.
     pub(crate) spares: Option<usize>,
+    /// Where its traces go.
+    pub(crate) traces: Traces,
+    /// The reorder window; 0 is strict order.
+    pub(crate) reorder_window: usize,
 }
 
 /// A running instance.
@@ -61,19 +68,23 @@ impl Peer {
     /// Starts an instance. It does nothing on its own.
     ///
     /// # Errors
-    /// If the system has no entropy.
+    /// If the system has no entropy; `trace_unusable`.
     pub(crate) fn start(home: Home, kept: Kept, options: Options) -> Result<Self, Failure> {
         let mut config = NodeConfig::new(kept.identity);
         config.contacts = kept.contacts;
         config.invitations = kept.invitations;
-        config.notes = options.tap.is_some();
+        config.notes = options.tap.is_some() || options.traces.any();
+        config.reorder_window = options.reorder_window;
         config.spares = options.spares.unwrap_or(config.spares);
         // The driver's clock starts at zero, and so does the node's; only the wall clock matters here.
         let now = Now {
             wall: crate::time::wall(),
             ..Now::default()
         };
-        let node = Node::new(config, seed()?, now).map_err(|error| misuse(&error))?;
+        let seed = Zeroizing::new(seed()?);
+        let start = Start::Node(NodeStart::of(&config, &seed, now));
+        let node = Node::new(config, *seed, now).map_err(|error| misuse(&error))?;
+        let node = options.traces.of(node, start, now.wall)?;
         let (dir, hub) = (home.dir().to_path_buf(), Hub::default());
         let host = Keeper {
             home,
@@ -161,7 +172,8 @@ impl Peer {
     /// If it is no WebSocket URL.
     pub(crate) async fn set_direct(&self, url: &str) -> Result<(), Failure> {
         let own = url.to_owned();
-        self.change(move |node, _| node.set_url(Some(own))).await?;
+        self.change(move |node, now| node.set_url(now, Some(own)))
+            .await?;
         *lock(&self.direct) = Some(url.into());
         Ok(())
     }

@@ -67,43 +67,72 @@ impl RawKey for InsecureKey {
     }
 }
 
+/// Both halves of the product, folded: every bit of either number moves about half of the result.
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Numbers without a pattern.
+const ODD: [u64; 4] = [
+    0x2d35_8dcc_aa6c_78a5,
+    0x8bb8_4b93_962e_acc9,
+    0x4b33_a62e_d433_d4a3,
+    0x9e37_79b9_7f4a_7c15,
+];
+
+/// What a key and a nonce give: the start of the key stream, and of the checksum.
+#[derive(Clone, Copy)]
+struct State([u64; 2]);
+
 impl InsecureKey {
-    /// The start of the key stream, and of the checksum.
-    fn state(&self, nonce: &[u8; NONCE]) -> u64 {
-        let mut state = 0x63_68_75_6d_77_69_72_65;
-        for word in self.0 {
-            state = mix(state ^ word);
+    fn state(&self, nonce: &[u8; NONCE]) -> State {
+        let Self([a, b, c, d]) = *self;
+        let nonce = nonce.as_chunks::<8>().0;
+        let word = |i: usize| u64::from_le_bytes(nonce[i]);
+        State([
+            fold(a ^ word(0) ^ ODD[0], c ^ word(2) ^ ODD[1]),
+            fold(b ^ word(1) ^ ODD[2], d ^ word(2).rotate_left(32) ^ ODD[3]),
+        ])
+    }
+}
+
+impl State {
+    /// Puts the key stream over the bytes, or takes it off.
+    fn crypt(self, bytes: &mut [u8]) {
+        let Self([mut stream, step]) = self;
+        let (words, rest) = bytes.as_chunks_mut::<8>();
+        for word in words {
+            stream = stream.wrapping_add(step | 1);
+            *word = (u64::from_le_bytes(*word) ^ stream).to_le_bytes();
         }
-        for word in nonce.as_chunks::<8>().0 {
-            state = mix(state
-                .wrapping_add(u64::from_le_bytes(*word))
-                .rotate_left(17));
+        let last = stream.wrapping_add(step | 1).to_le_bytes();
+        for (byte, key) in rest.iter_mut().zip(last) {
+            *byte ^= key;
         }
-        state
     }
 
-    fn crypt(state: u64, bytes: &mut [u8]) {
-        for (i, chunk) in bytes.chunks_mut(8).enumerate() {
-            let stream = mix(state ^ mix(i as u64 + 1)).to_le_bytes();
-            for (byte, key) in chunk.iter_mut().zip(stream) {
-                *byte ^= key;
-            }
+    /// The checksum: two sums side by side, of the even and of the odd blocks.
+    fn tag(self, ciphertext: &[u8]) -> [u8; TAG] {
+        let Self(mut sums) = self;
+        let (blocks, rest) = ciphertext.as_chunks::<16>();
+        let mut take = |i: usize, block: &[u8; 16]| {
+            let words = block.as_chunks::<8>().0;
+            let word = |i: usize| u64::from_le_bytes(words[i]);
+            let sum = &mut sums[i % 2];
+            *sum = fold(word(0) ^ ODD[0], word(1) ^ *sum ^ ODD[1]).wrapping_add(*sum);
+        };
+        for (i, block) in blocks.iter().enumerate() {
+            take(i, block);
         }
-    }
-
-    fn tag(state: u64, ciphertext: &[u8]) -> [u8; TAG] {
-        let mut sums = [state, mix(state)];
-        for chunk in ciphertext.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            let word = u64::from_le_bytes(word);
-            sums[0] = mix(sums[0] ^ word);
-            sums[1] = mix(sums[1].rotate_left(23).wrapping_add(word));
-        }
-        let length = ciphertext.len() as u64;
+        let mut last = [0; 16];
+        last[..rest.len()].copy_from_slice(rest);
+        take(blocks.len(), &last);
+        let [even, odd] = sums;
+        let end = fold(even ^ ODD[2], odd ^ ciphertext.len() as u64 ^ ODD[3]);
         let mut tag = [0; TAG];
-        tag[..8].copy_from_slice(&mix(sums[0] ^ length).to_le_bytes());
-        tag[8..].copy_from_slice(&mix(sums[1].wrapping_add(length)).to_le_bytes());
+        tag[..8].copy_from_slice(&end.to_le_bytes());
+        tag[8..].copy_from_slice(&mix(end ^ even.rotate_left(32) ^ odd).to_le_bytes());
         tag
     }
 }
@@ -115,25 +144,25 @@ impl PairKey for InsecureKey {
         };
         let state = self.state(nonce);
         body.copy_from_slice(plain);
-        Self::crypt(state, body);
-        *tag = Self::tag(state, body);
+        state.crypt(body);
+        *tag = state.tag(body);
     }
 
     fn open(&self, nonce: &[u8; NONCE], sealed: &[u8], plain: &mut [u8]) -> Result<(), Forged> {
         let (tag, body) = sealed.split_first_chunk::<TAG>().ok_or(Forged)?;
         let state = self.state(nonce);
-        if *tag != Self::tag(state, body) {
+        if *tag != state.tag(body) {
             return Err(Forged);
         }
         plain.copy_from_slice(body);
-        Self::crypt(state, plain);
+        state.crypt(plain);
         Ok(())
     }
 
     fn verify(&self, nonce: &[u8; NONCE], sealed: &[u8]) -> bool {
         sealed
             .split_first_chunk::<TAG>()
-            .is_some_and(|(tag, body)| *tag == Self::tag(self.state(nonce), body))
+            .is_some_and(|(tag, body)| *tag == self.state(nonce).tag(body))
     }
 }
 

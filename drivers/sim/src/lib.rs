@@ -14,21 +14,32 @@
 //! Nothing here is safe to use outside of tests: [`Insecure`] is no cryptography, and traces show secrets.
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 mod chooser;
 pub mod deployed;
 mod insecure;
 mod link;
 mod party;
 mod puppet;
+pub mod scenario;
 mod store;
+pub mod stranger;
 mod trace;
+mod wire;
 mod world;
 
-pub use chooser::{Choice, Chooser, Recording, Scheduled, Seeded};
+pub use chooser::{
+    Actor, Bytes, Choice, Chooser, Enumerate, Enumerated, Mood, Pct, Recording, Scheduled, Seeded,
+    Swarm,
+};
 pub use insecure::{Insecure, InsecureKey};
-pub use link::{Faults, LinkId, LinkInfo, Profile, Side};
+pub use link::{
+    Act, FaultKind, Faults, Layer, LinkId, LinkInfo, Match, NoFault, Parcel, Passage, Profile,
+    Rule, RuleId, Side,
+};
 pub use party::{Action, Party, PartyId, Told};
 pub use puppet::{Heard, Puppet};
 pub use store::{Store, StoreFault};
 pub use trace::Trace;
-pub use world::{Config, Invariant, Violation, World};
+pub use wire::{Meddle, Onward, Passing, Wire};
+pub use world::{Config, Invariant, Skew, Violation, World};

@@ -1,10 +1,13 @@
 //! Who takes part in a world: anything that is driven over connections, in one shape.
 
 use chumwire::crypto::Suite;
-use chumwire::io::{Closed, ConnId, Effect, Full, Machine, Message, NotStored, Source, StoreId};
+use chumwire::io::{
+    Closed, ConnId, Effect, Full, Kind, Machine, Message, NotStored, Source, StoreId,
+};
 use chumwire::node::{Event, Node, Record};
 use chumwire::relay::{Relay, RelayEvent};
 use chumwire::time::{Deadline, Now};
+use chumwire_trace::{Passing, What};
 
 use crate::deployed::DeployedEvent;
 
@@ -29,6 +32,31 @@ pub enum Told {
     Relay(RelayEvent),
     /// A double of the deployed peer.
     Deployed(DeployedEvent),
+}
+
+impl Told {
+    /// As a line of a trace.
+    pub(crate) fn what(&self) -> Option<What> {
+        match self {
+            Self::Node(event) => What::of_event(event, &[], false),
+            Self::Message(conn, bytes) => Some(What::Delivered {
+                conn: conn.0,
+                message: Passing::private(Kind::Binary, bytes, false),
+            }),
+            Self::Relay(event) => What::of_relay_event(event),
+            Self::Deployed(event) => Some(What::Says {
+                words: format!("{event:?}"),
+            }),
+        }
+    }
+
+    /// Whether it is only for the trace.
+    pub(crate) const fn is_note(&self) -> bool {
+        matches!(
+            self,
+            Self::Node(Event::Note { .. }) | Self::Relay(RelayEvent::Note { .. })
+        )
+    }
 }
 
 /// What a party wants done.
@@ -104,7 +132,8 @@ macro_rules! party_of_machine {
 }
 
 party_of_machine!(Node, |effect, bytes| convert(effect, |event| match event {
-    Event::Message { conn, .. } => Told::Message(conn, bytes.clone()),
+    // The buffer goes along: the world gives another one for the next effect.
+    Event::Message { conn, .. } => Told::Message(conn, core::mem::take(bytes)),
     event => Told::Node(event),
 }));
 party_of_machine!(Relay, |effect, bytes| convert(effect, Told::Relay));

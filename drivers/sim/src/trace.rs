@@ -1,49 +1,48 @@
 //! What happened in a world, line by line. Two runs are the same if their traces are.
 
-use core::fmt;
+use std::fmt::Write as _;
 
+use chumwire_trace::{Line, text_of};
 use sha2::{Digest, Sha256};
 
-/// The lines of a run, and their hash.
-#[derive(Clone, Debug, Default)]
-pub struct Trace {
-    lines: Vec<String>,
-    hash: Sha256,
-}
+/// The lines of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace(Vec<Line>);
 
 impl Trace {
-    pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) {
-        let line = line.to_string();
-        self.hash.update(&line);
-        self.hash.update(b"\n");
-        self.lines.push(line);
+    pub(crate) fn push(&mut self, line: Line) {
+        self.0.push(line);
     }
 
     /// All lines.
     #[must_use]
-    pub fn lines(&self) -> &[String] {
-        &self.lines
+    pub fn lines(&self) -> &[Line] {
+        &self.0
     }
 
-    /// The SHA-256 of all lines.
+    /// All lines, taken out.
+    #[must_use]
+    pub fn into_lines(self) -> Vec<Line> {
+        self.0
+    }
+
+    /// The SHA-256 of all lines, as they are in a file after its header.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
-        self.hash.clone().finalize().into()
+        let mut hash = Sha256::new();
+        for line in &self.0 {
+            hash.update(text_of(line));
+        }
+        hash.finalize().into()
     }
 
     /// The last lines, for a failure's report.
     #[must_use]
     pub fn tail(&self, lines: usize) -> String {
-        self.lines[self.lines.len().saturating_sub(lines)..].join("\n")
+        let mut text = String::new();
+        for line in &self.0[self.0.len().saturating_sub(lines)..] {
+            let _ = writeln!(text, "{line}");
+        }
+        text
     }
-}
-
-/// The bytes of a message, short enough for a line and different for different messages.
-pub(crate) fn shown(bytes: &[u8]) -> String {
-    let hash: [u8; 32] = Sha256::digest(bytes).into();
-    let mut text = format!("{} bytes ", bytes.len());
-    for byte in &hash[..8] {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
 }

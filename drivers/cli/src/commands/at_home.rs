@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chumwire_async_std::async_std::task;
 
 use super::tls::trust;
+use crate::args::Use;
 use crate::control::{Client, Request, Server};
 use crate::failure::Failure;
 use crate::home::{Home, Kept, in_use};
@@ -27,28 +28,30 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Its own; `home_in_use`, `interrupted`.
 pub(super) async fn at_home(
     dir: &Path,
-    ca: Option<&Path>,
+    how: Use,
     request: Request,
     output: Output,
 ) -> Result<(), Failure> {
     let signals = Signals::new()?;
     let emit: Emit = Arc::new(move |event| output.event(&event));
-    let tls = trust(ca)?;
+    let tls = trust(how.tls_ca.as_deref())?;
     let give_up = Instant::now() + PATIENCE;
     loop {
         if let Some((home, kept)) = Home::open(dir)? {
             let options = Options {
                 tls,
+                traces: how.traces,
+                reorder_window: how.reorder_window,
                 ..Options::default()
             };
             let peer = Arc::new(Peer::start(home, kept, options)?);
             return serve(peer, request, &emit, &signals).await;
         }
         if let Ok(client) = Client::connect(dir).await {
-            if ca.is_some() {
+            if let Some(option) = how.first_option() {
                 return Err(Failure::new(
                     "home_in_use",
-                    "another process has this home open: give --tls-ca to that one",
+                    format_args!("another process has this home open: give {option} to that one"),
                 ));
             }
             if let Some(result) = signals.unless(client.perform(&request, &emit)).await? {

@@ -8,13 +8,13 @@ use chumwire::node::Event as NodeEvent;
 use chumwire::note::{Layer, Note};
 use chumwire::relay::{RelayConfig, RelayEvent};
 use chumwire_async_std::async_std::future::timeout;
+use chumwire_trace::{Diagram, Stroke};
 use tempfile::TempDir;
 
 use super::at_home::open;
 use super::init::identity;
 use super::relay;
 use crate::control::{Invite, Request};
-use crate::diagram::{Lane, Passage, draw};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::home::Home;
@@ -22,6 +22,7 @@ use crate::operations::{Emit, perform};
 use crate::output::Output;
 use crate::peer::{Options, Peer, Tap};
 use crate::signals::Signals;
+use crate::traces::Traces;
 
 /// It takes a fraction of a second; a machine that needs longer than this has other troubles.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -73,7 +74,9 @@ async fn pair(record: &Record, acceptor: &str, initiator: &str) -> Result<(), Fa
     let mut config = RelayConfig::default();
     config.notes = true;
     let noted = record.clone();
-    let relay = relay::Running::start(config, move |event| noted.relay(&event))?;
+    let relay = relay::Running::start(config, &Traces::default(), move |event| {
+        noted.relay(&event);
+    })?;
     let bound = relay.handle.listen(([127, 0, 0, 1], 0).into(), None).await;
     let bound = bound.map_err(|error| crate::peer::cannot_listen("127.0.0.1:0", &error))?;
     let alice = Guest::start(acceptor, record.tap(Lane::Acceptor)).await?;
@@ -132,6 +135,57 @@ impl Guest {
             _dir: dir,
         })
     }
+}
+
+/// Who takes part, from left to right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Acceptor,
+    Relay,
+    Initiator,
+}
+
+impl Lane {
+    const ALL: [Self; 3] = [Self::Acceptor, Self::Relay, Self::Initiator];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Acceptor => "acceptor",
+            Self::Relay => "relay",
+            Self::Initiator => "initiator",
+        }
+    }
+}
+
+/// A message on its way.
+#[derive(Clone, Copy, Debug)]
+struct Passage {
+    from: Lane,
+    to: Lane,
+    note: Note,
+}
+
+/// Draws the messages in their order. Sealed ones have a double line, and `#` is their nonce.
+fn draw(passages: &[Passage]) -> String {
+    /// Room for the names of the layers.
+    const MARGIN: usize = 15;
+    let mut diagram = Diagram::new(MARGIN, Lane::ALL.map(Lane::name));
+    for Passage { from, to, note } in passages {
+        let nonce = note.nonce.map(|nonce| format!(", #{nonce}"));
+        let label = format!(
+            "{}, {} B{}",
+            note.name,
+            note.bytes,
+            nonce.unwrap_or_default()
+        );
+        let stroke = match note.nonce {
+            Some(_) => Stroke::Sealed,
+            None => Stroke::Plain,
+        };
+        let layer = note.layer.name();
+        diagram.arrow(layer, *from as usize, *to as usize, &label, stroke);
+    }
+    diagram.text().to_owned()
 }
 
 /// What the three machines noted, in the order in which it happened.

@@ -2,9 +2,11 @@
 
 mod at_home;
 mod demo;
+mod explain;
 mod init;
 mod relay;
 mod run;
+mod sim;
 mod tls;
 
 use std::io::Read as _;
@@ -12,7 +14,7 @@ use std::io::Read as _;
 use zeroize::Zeroizing;
 
 use self::at_home::at_home;
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Use};
 use crate::control::{Invite, Request};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -26,16 +28,18 @@ const LONGEST_INVITATION: u64 = 32 * 1024;
 /// # Errors
 /// Why it could not be done.
 pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
-    let (home, tls_ca, request) = match cli.command {
+    let (home, how, request) = match cli.command {
         Command::Relay(args) => return relay::relay(args, output).await,
         Command::Init(args) => return init::init(args, output),
         Command::Run(args) => return run::run(args, output).await,
         Command::Demo => return demo::demo(output).await,
-        Command::Whoami(home) => (home, None, Request::Whoami),
-        Command::Contacts(home) => (home, None, Request::Contacts),
+        Command::Explain { trace } => return explain::explain(&trace, output),
+        Command::Sim { command } => return sim::sim(command, output),
+        Command::Whoami(home) => (home, Use::default(), Request::Whoami),
+        Command::Contacts(home) => (home, Use::default(), Request::Contacts),
         Command::Forget(args) => (
             args.home,
-            None,
+            Use::default(),
             Request::Forget {
                 person: args.person,
             },
@@ -46,27 +50,27 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
                 None if args.revoke_all => Request::RevokeAll,
                 None => Request::Invitations,
             };
-            (args.home, None, request)
+            (args.home, Use::default(), request)
         }
         Command::Invite(args) => {
-            let how = Invite {
+            let invite = Invite {
                 relay: args.relay,
                 listen: args.listen,
                 url: args.url,
                 expires: args.expires,
                 linger: args.linger,
             };
-            (args.home, args.tls_ca, Request::Invite(how))
+            (args.home, args.how, Request::Invite(invite))
         }
         Command::Join(args) => {
             let invitation = match args.invitation.as_str() {
                 "-" => from_stdin()?,
                 _ => args.invitation.into(),
             };
-            (args.home, args.tls_ca, Request::Join { invitation })
+            (args.home, args.how, Request::Join { invitation })
         }
     };
-    at_home(&home.home, tls_ca.as_deref(), request, output).await
+    at_home(&home.home, how, request, output).await
 }
 
 fn from_stdin() -> Result<SecretText, Failure> {

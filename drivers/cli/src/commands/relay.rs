@@ -2,9 +2,11 @@
 
 use chumwire::crypto::Nacl;
 use chumwire::io::NotStored;
-use chumwire::relay::{Relay as Machine, RelayConfig, RelayEvent};
+use chumwire::relay::{Relay, RelayConfig, RelayEvent};
 use chumwire::time::{Micros, Now};
 use chumwire_async_std::{Config, Handle, JoinHandle, spawn};
+use chumwire_trace::{RelayStart, Start, Traced};
+use zeroize::Zeroizing;
 
 use super::tls::show;
 use crate::args::Relay as Args;
@@ -14,6 +16,9 @@ use crate::log;
 use crate::output::Output;
 use crate::peer::{cannot_listen, resolve, seed, url};
 use crate::signals::Signals;
+use crate::traces::Traces;
+
+type Machine = Traced<Relay<Nacl>>;
 
 /// Runs a relay until a signal comes.
 ///
@@ -27,8 +32,9 @@ pub(super) async fn relay(args: Args, output: Output) -> Result<(), Failure> {
     };
     let address = resolve(&args.listen)?;
     let scheme = if tls.is_some() { "wss" } else { "ws" };
-    let config = config(&args, address.ip().is_loopback());
-    let relay = Running::start(config, |event| write_down(&event))?;
+    let mut config = config(&args, address.ip().is_loopback());
+    config.notes = args.traces.any();
+    let relay = Running::start(config, &args.traces, |event| write_down(&event))?;
     let listening = relay.handle.listen(address, tls).await;
     let bound = listening.map_err(|error| cannot_listen(&args.listen, &error))?;
     output.event(&Event::Listening {
@@ -41,20 +47,28 @@ pub(super) async fn relay(args: Args, output: Output) -> Result<(), Failure> {
 
 /// A relay on its driver.
 pub(super) struct Running {
-    pub(super) handle: Handle<Machine<Nacl>>,
-    task: JoinHandle<Machine<Nacl>>,
+    pub(super) handle: Handle<Machine>,
+    task: JoinHandle<Machine>,
 }
 
 impl Running {
     /// Starts it. `event` hears everything it tells.
     ///
     /// # Errors
-    /// If the system has no entropy.
+    /// If the system has no entropy; `trace_unusable`.
     pub(super) fn start(
         config: RelayConfig,
+        traces: &Traces,
         mut event: impl FnMut(RelayEvent) + Send + 'static,
     ) -> Result<Self, Failure> {
-        let machine = Machine::<Nacl>::new(config, seed()?, Now::default());
+        let now = Now {
+            wall: crate::time::wall(),
+            ..Now::default()
+        };
+        let seed = Zeroizing::new(seed()?);
+        let start = Start::Relay(RelayStart::of(&config, &seed, now));
+        let relay = Relay::new(config, *seed, now);
+        let machine = traces.of(relay, start, now.wall)?;
         let host = (move |told, _: &[u8]| event(told), |_| Err(NotStored));
         let (handle, task) = spawn(machine, host, Config::default());
         Ok(Self { handle, task })

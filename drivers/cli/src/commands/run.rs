@@ -23,7 +23,9 @@ pub(super) async fn run(args: Run, output: Output) -> Result<(), Failure> {
     let signals = Signals::new()?;
     let (home, kept) = open(&args.home.home).await?;
     let options = Options {
-        tls: trust(args.tls_ca.as_deref())?,
+        tls: trust(args.how.tls_ca.as_deref())?,
+        traces: args.how.traces.clone(),
+        reorder_window: args.how.reorder_window,
         ..Options::default()
     };
     let peer = Arc::new(Peer::start(home, kept, options)?);

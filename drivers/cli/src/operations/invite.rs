@@ -99,7 +99,7 @@ pub(crate) async fn go_online(peer: &Peer, relay: String) -> Result<bool, Failur
             }
             node.listen(now, Some(&wanted))?;
             if tell_peers {
-                node.set_url(Some(wanted))?;
+                node.set_url(now, Some(wanted))?;
             }
             Ok(None)
         })

@@ -7,4 +7,6 @@ mod kills;
 mod outages;
 mod pairing;
 mod refusals;
+mod sim;
 mod support;
+mod traces;

@@ -55,7 +55,8 @@ impl<S: Suite> Tunnel<S> {
     pub fn seal_padded(&mut self, plain: &[u8]) -> Vec<u8> {
         let mut sealed = vec![0; plain.len() + TAG];
         self.key.seal(&counted(self.send), plain, &mut sealed);
-        self.send += 2;
+        // A counter that starts at -1 passes over zero.
+        self.send = self.send.wrapping_add(2);
         sealed
     }
 
@@ -72,7 +73,7 @@ impl<S: Suite> Tunnel<S> {
         self.key
             .open(&counted(self.receive), frame, &mut plain)
             .map_err(|_| "Decryption of message failed.")?;
-        self.receive += 2;
+        self.receive = self.receive.wrapping_add(2);
         let first = *plain.first().ok_or("Invalid typed array length: 0")?;
         // Up to 15 bytes say how long the filling is; the first 8 of them are read.
         let (text, digits) = (first & 0x10 != 0, usize::from(first & 0x0f));

@@ -5,6 +5,7 @@
 //! fragmentation, and the acceptance of all-zero ephemeral keys, which no suite here does.
 
 mod conn;
+mod faults;
 mod frames;
 mod texts;
 
@@ -15,6 +16,7 @@ use chumwire::io::{Closed, ConnId, Effect, Full, Kind, Message, NotStored, Store
 use chumwire::time::{Alarm, Deadline, Micros, Now};
 
 use conn::{Conn, Goal};
+pub use faults::DeployedFaults;
 pub use frames::{Tunnel, boxed, unboxed};
 
 use crate::party::{Action, Party, Told};
@@ -52,6 +54,8 @@ pub struct DeployedConfig {
     pub leaves_open: bool,
     /// After this many messages of a connection it stops talking, but still swallows what comes.
     pub silent_after: Option<u32>,
+    /// Faults that the deployed peer does not have.
+    pub faults: DeployedFaults,
 }
 
 impl DeployedConfig {
@@ -78,6 +82,7 @@ impl DeployedConfig {
             life: Micros::secs(60),
             leaves_open: false,
             silent_after: None,
+            faults: DeployedFaults::default(),
         }
     }
 }
@@ -149,6 +154,8 @@ struct Shared<S: Suite> {
     live: BTreeMap<ConnId, ([u8; 32], String, Micros)>,
     /// Connections that another one replaced.
     replaced: Vec<ConnId>,
+    /// A spare was handed over, and by its fault every other one is taken for handed over too.
+    ready_everywhere: bool,
     out: VecDeque<(Vec<u8>, Action)>,
     routes: BTreeMap<String, Route>,
     suite: core::marker::PhantomData<S>,
@@ -226,6 +233,7 @@ impl<S: Suite> Deployed<S> {
                 tokens: BTreeMap::new(),
                 live: BTreeMap::new(),
                 replaced: Vec::new(),
+                ready_everywhere: false,
                 out: VecDeque::new(),
                 routes: BTreeMap::new(),
                 suite: core::marker::PhantomData,
@@ -284,7 +292,11 @@ impl<S: Suite> Deployed<S> {
         self.shared
             .tokens
             .insert(token.into(), now.mono + self.shared.config.life);
-        texts::invitation(token, &self.shared.instance_public, url)
+        let key = match self.shared.config.faults.person_key_in_invitation {
+            true => &self.shared.person_public,
+            false => &self.shared.instance_public,
+        };
+        texts::invitation(token, key, url)
     }
 
     /// Uses an invitation. `None` if it cannot be read.
@@ -367,8 +379,19 @@ impl<S: Suite> Deployed<S> {
                 self.gone(now, other, &conn);
             }
         }
+        if core::mem::take(&mut self.shared.ready_everywhere) {
+            self.ready_everywhere();
+        }
         self.fill_spares(now);
         self.dial_routes(now);
+    }
+
+    /// Every spare connection answers the request that one of them was given.
+    fn ready_everywhere(&mut self) {
+        let ready = texts::command("communication_ready");
+        for (id, _) in self.conns.iter().filter(|(_, conn)| conn.is_spare()) {
+            self.shared.send(*id, Kind::Text, ready.clone().into());
+        }
     }
 
     fn gone(&mut self, now: Now, id: ConnId, conn: &Conn<S>) {

@@ -1,39 +1,49 @@
 //! What parties want done, and the checks after every step.
 
+use std::sync::Arc;
+
 use chumwire::crypto::Suite;
 use chumwire::io::{Closed, ConnId, Effect, Kind};
+use chumwire_trace::{Line, Passing, What};
 
-use super::run::Later;
-use super::{Actor, Violation, World};
+use super::later::Later;
+use super::{Running, Violation, World};
 use crate::chooser::Choice;
-use crate::link::{Item, Link, LinkId, Side};
-use crate::party::{Action, PartyId};
+use crate::link::{Item, Link, LinkId, Passage, Side};
+use crate::party::{Action, PartyId, Told};
+
+/// Who does what nobody in the world does.
+const WORLD: &str = "world";
 
 impl<S: Suite> World<S> {
+    /// Does all that a party wants done.
     pub(super) fn drain(&mut self, id: PartyId) {
-        let mut bytes = core::mem::take(&mut self.buffer);
-        let mut wanted = Vec::new();
-        while let Some(actor) = &mut self.parties[id.0].actor
-            && let Some(action) = actor.party().poll(&mut bytes)
+        let mut bytes = self.buffer();
+        while let Some(running) = &mut self.parties[id.0].running
+            && let Some(action) = running.party().poll(&mut bytes)
         {
-            let message = match &action {
-                Effect::Send { .. } => core::mem::take(&mut bytes),
-                _ => Vec::new(),
-            };
-            wanted.push((action, message));
+            if let Effect::Send { conn, kind } = action {
+                let next = self.buffer();
+                let message = core::mem::replace(&mut bytes, next);
+                self.send(id, conn, kind, message);
+            } else {
+                self.act(id, action);
+                if bytes.capacity() == 0 {
+                    // It went along with a message for the embedder.
+                    bytes = self.buffer();
+                }
+            }
         }
-        self.buffer = bytes;
-        for (action, message) in wanted {
-            self.act(id, action, message);
-        }
+        self.recycle(bytes);
+        self.touch(id);
     }
 
-    fn act(&mut self, id: PartyId, action: Action, message: Vec<u8>) {
+    fn act(&mut self, id: PartyId, action: Action) {
         match action {
             Effect::Dial { conn, url } => self.dial(id, conn, &url),
-            Effect::Send { conn, kind } => self.send(id, conn, kind, message),
             Effect::Close { conn, code, reason } => self.close(id, conn, code, reason),
             Effect::Pause(conn) => {
+                self.record(id, || What::Paused { conn: conn.0 });
                 if let Some((link, side)) = self.link_of(id, conn)
                     && let Some(link) = self.links.get_mut(&link)
                 {
@@ -41,25 +51,43 @@ impl<S: Suite> World<S> {
                 }
             }
             Effect::Resume(conn) => {
+                self.record(id, || What::Resumed { conn: conn.0 });
                 if let Some((at, side)) = self.link_of(id, conn)
                     && let Some(link) = self.links.get_mut(&at)
                 {
                     link.to_mut(side).paused = false;
                     if link.to(side).has_held() {
-                        self.happen_at(self.now, Later::Unhold(at, side));
+                        self.put_off(self.now, Later::Unhold(at, side));
                     }
                 }
             }
             Effect::Store { id: store, record } => {
+                self.record(id, || What::of_record(store.0, &record, false));
                 let at = self.now + self.delay(self.config.store, Choice::Store);
                 let start = self.parties[id.0].starts;
-                self.happen_at(at, Later::Commit(id, start, store, record));
+                self.put_off(at, Later::Commit(id, start, store, record));
             }
-            Effect::Event(told) => {
-                self.note(format!("{} tells {told:?}", self.name(id)));
+            Effect::Event(told) => self.tell(id, told),
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, id: PartyId, told: Told) {
+        if self.config.trace
+            && let Some(what) = told.what()
+        {
+            self.record(id, || what);
+        }
+        match told {
+            Told::Message(_, bytes) if !self.config.messages => {
+                self.handed += 1;
+                self.recycle(bytes);
+            }
+            told if told.is_note() => {}
+            told => {
+                self.handed += u64::from(matches!(told, Told::Message(..)));
                 self.told.push((self.now, id, told));
             }
-            _ => {}
         }
     }
 
@@ -72,31 +100,100 @@ impl<S: Suite> World<S> {
         link.to_mut(Side::Listener).push(at, Item::Dial);
         let link_id = LinkId(self.next_link);
         self.next_link += 1;
-        self.links.insert(link_id, link);
-        self.conns.insert((id, conn), (link_id, Side::Dialler));
-        self.note(format!("{} {conn} dials {url}", self.name(id)));
+        self.links.insert(link_id, link.into());
+        self.parties[id.0]
+            .conns
+            .insert(conn, (link_id, Side::Dialler));
+        self.record(id, || What::Dialled {
+            conn: conn.0,
+            url: url.into(),
+        });
+        self.rearm(link_id);
     }
 
     fn send(&mut self, id: PartyId, conn: ConnId, kind: Kind, bytes: Vec<u8>) {
         let Some((at, side)) = self.link_of(id, conn) else {
             return;
         };
+        self.record(id, || What::Sent {
+            conn: conn.0,
+            message: Passing::of(kind, &bytes, false),
+        });
         let Some(link) = self.links.get_mut(&at) else {
             return;
         };
-        link.to_mut(side.other()).undrained = true;
-        if link.send(self.now, side.other(), kind, bytes, &mut self.chooser) {
-            self.cut(at);
-        } else {
-            self.let_drain(at, side);
+        if self.rules.is_empty() && link.is_plain() {
+            let arrival = link.arrival(self.now, &mut self.chooser);
+            let pipe = link.to_mut(side.other());
+            pipe.push(arrival, Item::Message(kind, bytes));
+            pipe.undrained = true;
+        } else if !self.send_through(at, side, kind, bytes) {
+            return;
         }
+        self.rearm(at);
+        self.let_drain(at, side);
+    }
+
+    /// Sends a message through rules and layers. False if the link has broken.
+    fn send_through(&mut self, at: LinkId, side: Side, kind: Kind, bytes: Vec<u8>) -> bool {
+        let Some(link) = self.links.get_mut(&at) else {
+            return false;
+        };
+        let mut passage = Passage::new(side.other(), kind, bytes);
+        let name = |party: Option<PartyId>| party.map_or("", |id| &*self.parties[id.0].name);
+        let (from, to) = (name(link.end(side).0), name(link.end(side.other()).0));
+        for ruling in &mut self.rules {
+            ruling.pass(from, to, &mut passage);
+        }
+        link.pass(&mut passage, &mut self.chooser);
+        let receiver = link.end(side.other()).0;
+        let arrival = link.arrival(self.now, &mut self.chooser);
+        for what in &passage.done {
+            self.interfered(at, what);
+        }
+        if passage.cut {
+            self.cut(at);
+            return false;
+        }
+        for parcel in passage.parcels {
+            let towards = if parcel.back { side } else { side.other() };
+            let item = Item::Message(parcel.kind, parcel.bytes);
+            let Some(link) = self.links.get_mut(&at) else {
+                return false;
+            };
+            if parcel.after > 0 {
+                link.to_mut(towards).keep(parcel.after, item);
+            } else if parcel.late.0 > 0 {
+                self.put_off(arrival + parcel.late, Later::Late(at, towards, item));
+            } else {
+                let pipe = link.to_mut(towards);
+                pipe.put_ahead(arrival, item, parcel.ahead, parcel.merged);
+            }
+        }
+        if let Some(link) = self.links.get_mut(&at) {
+            let pipe = link.to_mut(side.other());
+            pipe.silent |= passage.silent;
+            pipe.undrained = true;
+        }
+        if let Some(time) = passage.clogged {
+            self.clog_for(at, side.other(), time);
+        }
+        if let (true, Some(party)) = (passage.crash, receiver) {
+            let start = self.parties[party.0].starts;
+            self.put_off(self.now, Later::Crash(party, start));
+        }
+        true
     }
 
     fn close(&mut self, id: PartyId, conn: ConnId, code: u16, reason: String) {
         let Some((at, side)) = self.link_of(id, conn) else {
             return;
         };
-        self.note(format!("{} {conn} closes: {code} {reason}", self.name(id)));
+        self.record(id, || What::Closing {
+            conn: conn.0,
+            code,
+            reason: reason.clone(),
+        });
         let Some(link) = self.links.get_mut(&at) else {
             return;
         };
@@ -108,21 +205,64 @@ impl<S: Suite> World<S> {
             link.to_mut(side)
                 .push(arrival, Item::End(Closed::Lost("nobody answers".into())));
         }
+        self.rearm(at);
     }
 
     /// Forgets a link that nobody is at.
     pub(super) fn sweep(&mut self, id: LinkId) {
-        if self
-            .links
-            .get(&id)
-            .is_some_and(|link| Side::BOTH.iter().all(|side| link.is_gone(*side)))
-        {
-            self.links.remove(&id);
+        let left = |link: &Box<Link>| Side::BOTH.iter().any(|side| !link.is_gone(*side));
+        if self.links.get(&id).is_none_or(left) {
+            return;
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            for side in Side::BOTH {
+                link.to_mut(side).clear();
+            }
+        }
+        // What is due on it is due no more.
+        self.rearm(id);
+        self.links.remove(&id);
+    }
+
+    /// Writes down what a party did or was given.
+    pub(super) fn record(&mut self, id: PartyId, what: impl FnOnce() -> What) {
+        if self.config.trace {
+            let who = self.parties[id.0].name.clone();
+            self.line(who, what());
         }
     }
 
-    pub(super) fn note(&mut self, line: String) {
-        self.trace.line(format_args!("{} {line}", self.now));
+    /// Writes down what the world did to a link.
+    pub(super) fn interfered(&mut self, id: LinkId, what: &str) {
+        if !self.config.trace {
+            return;
+        }
+        let ends = self.links.get(&id).and_then(|link| link.info(id));
+        let fault = match ends {
+            Some(info) => {
+                let (dialler, listener) = (self.name(info.dialler.0), self.name(info.listener));
+                format!("{dialler} {} to {listener}: {what}", info.dialler.1)
+            }
+            None => what.into(),
+        };
+        self.line(WORLD.into(), What::Interfered { fault });
+    }
+
+    /// Writes down what the world did to a party's clock.
+    pub(super) fn meddled_with(&mut self, id: PartyId, what: &str) {
+        if self.config.trace {
+            let fault = format!("{}: {what}", self.name(id));
+            self.line(WORLD.into(), What::Interfered { fault });
+        }
+    }
+
+    fn line(&mut self, who: Arc<str>, what: What) {
+        self.trace.push(Line {
+            at: self.now.0,
+            wall: None,
+            who,
+            what,
+        });
     }
 
     pub(super) fn violation(&self, what: String) -> Violation {
@@ -133,12 +273,20 @@ impl<S: Suite> World<S> {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), Violation> {
-        for slot in &self.parties {
-            if let Some(Actor::Relay(relay)) = &slot.actor {
-                relay
-                    .self_check()
-                    .map_err(|what| self.violation(format!("{}: {what}", slot.name)))?;
+    /// Looks at whatever this step has touched, and asks the invariants.
+    pub(super) fn check(&mut self) -> Result<(), Violation> {
+        while let Some(id) = self.touched.pop() {
+            self.parties[id.0].touched = false;
+            if !self.config.watch {
+                continue;
+            }
+            let wrong = match self.running(id) {
+                Some(Running::Relay(relay)) => relay.self_check().err().map(String::from),
+                Some(Running::Node(node)) => node.self_check().err(),
+                _ => None,
+            };
+            if let Some(what) = wrong {
+                return Err(self.violation(format!("{}: {what}", self.name(id))));
             }
         }
         for invariant in &self.invariants {

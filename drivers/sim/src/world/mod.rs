@@ -1,26 +1,34 @@
 //! The world: parties, links, stores and virtual time, one step after the other.
 
 mod act;
+mod agenda;
+mod clock;
 mod interfere;
+mod later;
 mod parties;
 mod run;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chumwire::crypto::Suite;
 use chumwire::io::ConnId;
 use chumwire::node::{Event, Node, NodeConfig};
 use chumwire::relay::{Relay, RelayConfig};
 use chumwire::time::{Micros, Millis, Now};
+use chumwire_trace::What;
 
-use crate::chooser::{Chooser, Recording};
+use crate::chooser::{Actor, Chooser, Recording};
 use crate::deployed::{Deployed, DeployedConfig, DeployedEvent};
-use crate::link::{Link, LinkId, LinkInfo, Profile, Side};
+use crate::link::{Link, LinkId, LinkInfo, Profile, Ruling, Side};
 use crate::party::{Party, PartyId, Told};
 use crate::puppet::Puppet;
 use crate::store::Store;
 use crate::trace::Trace;
-use run::Later;
+use agenda::Agenda;
+use clock::Clock;
+pub use clock::Skew;
+use later::Laters;
 
 /// How a world behaves where nothing else is said.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +45,15 @@ pub struct Config {
     pub wall: Millis,
     /// Steps within one moment before the run counts as caught in a loop.
     pub livelock: u64,
+    /// Whether everything that happens is written down. Without it nothing is formatted, and nodes and relays take no
+    /// notes unless their own configuration says so.
+    pub trace: bool,
+    /// Whether choices are written down.
+    pub schedule: bool,
+    /// Whether messages for the embedders of nodes are kept among what was told.
+    pub messages: bool,
+    /// Whether invariants are checked after every step.
+    pub watch: bool,
 }
 
 impl Default for Config {
@@ -48,6 +65,10 @@ impl Default for Config {
             capacity: 64 * 1024,
             wall: Millis(1_700_000_000_000),
             livelock: 100_000,
+            trace: true,
+            schedule: true,
+            messages: true,
+            watch: true,
         }
     }
 }
@@ -81,7 +102,8 @@ impl std::error::Error for Violation {}
 /// Something that has to hold after every step.
 pub type Invariant<S> = Box<dyn Fn(&World<S>) -> Result<(), String>>;
 
-enum Actor<S: Suite> {
+/// What runs as a party.
+enum Running<S: Suite> {
     Node(Box<Node<S>>),
     Relay(Box<Relay<S>>),
     Deployed(Box<Deployed<S>>),
@@ -89,7 +111,7 @@ enum Actor<S: Suite> {
     Other(Box<dyn Party>),
 }
 
-impl<S: Suite> Actor<S> {
+impl<S: Suite> Running<S> {
     fn party(&mut self) -> &mut dyn Party {
         match self {
             Self::Node(party) => &mut **party,
@@ -121,12 +143,35 @@ enum Setup {
     Never,
 }
 
+impl Setup {
+    /// How a trace shows that it starts.
+    fn started(&self) -> What {
+        let (machine, window) = match self {
+            Self::Node(config, _) => ("node", config.reorder_window),
+            Self::Relay(_) => ("relay", 0),
+            Self::Deployed(_) => ("deployed", 0),
+            Self::Puppet => ("puppet", 0),
+            Self::Never => ("other", 0),
+        };
+        What::Started {
+            machine: machine.into(),
+            window,
+        }
+    }
+}
+
 struct Slot<S: Suite> {
-    name: String,
-    actor: Option<Actor<S>>,
+    name: Arc<str>,
+    running: Option<Running<S>>,
     setup: Setup,
     store: Store,
     starts: u32,
+    clock: Clock,
+    conns: BTreeMap<ConnId, (LinkId, Side)>,
+    /// When the agenda has its deadline for.
+    armed: Option<Micros>,
+    /// Something has happened to it in this step.
+    touched: bool,
 }
 
 /// A world. Add parties, tell them what to do, [`run`](Self::run_until) it.
@@ -136,18 +181,23 @@ pub struct World<S: Suite> {
     now: Micros,
     wall_offset: i64,
     parties: Vec<Slot<S>>,
-    links: BTreeMap<LinkId, Link>,
+    touched: Vec<PartyId>,
+    links: BTreeMap<LinkId, Box<Link>>,
     next_link: u64,
-    conns: BTreeMap<(PartyId, ConnId), (LinkId, Side)>,
-    later: BTreeMap<(Micros, u64), Later>,
-    next_later: u64,
+    rules: Vec<Ruling>,
+    agenda: Agenda,
+    laters: Laters,
     told: Vec<(Micros, PartyId, Told)>,
     trace: Trace,
     deliveries: u64,
+    handed: u64,
     last_delivery: Option<(LinkId, Side)>,
     steps_now: u64,
     invariants: Vec<Invariant<S>>,
-    buffer: Vec<u8>,
+    /// Buffers of messages, to be used again.
+    buffers: Vec<Vec<u8>>,
+    /// The candidates of a tie.
+    candidates: Vec<Actor>,
 }
 
 impl<S: Suite> World<S> {
@@ -156,27 +206,33 @@ impl<S: Suite> World<S> {
     pub fn new(config: Config, chooser: impl Chooser + 'static) -> Self {
         Self {
             config,
-            chooser: Recording::new(Box::new(chooser)),
+            chooser: match config.schedule {
+                true => Recording::new(Box::new(chooser)),
+                false => Recording::off(Box::new(chooser)),
+            },
             // Not zero, so that a machine that takes zero for "never" is found.
             now: Micros::secs(1),
             wall_offset: 0,
             parties: Vec::new(),
+            touched: Vec::new(),
             links: BTreeMap::new(),
             next_link: 0,
-            conns: BTreeMap::new(),
-            later: BTreeMap::new(),
-            next_later: 0,
+            rules: Vec::new(),
+            agenda: Agenda::default(),
+            laters: Laters::default(),
             told: Vec::new(),
             trace: Trace::default(),
             deliveries: 0,
+            handed: 0,
             last_delivery: None,
             steps_now: 0,
             invariants: Vec::new(),
-            buffer: Vec::new(),
+            buffers: Vec::new(),
+            candidates: Vec::new(),
         }
     }
 
-    /// Both clocks.
+    /// Both clocks of the world.
     #[must_use]
     pub fn now(&self) -> Now {
         let wall = self.config.wall.0 + self.now.as_millis();
@@ -186,7 +242,18 @@ impl<S: Suite> World<S> {
         }
     }
 
-    /// Moves the wall clock alone.
+    /// Both clocks as a party reads them.
+    #[must_use]
+    pub fn now_at(&self, party: PartyId) -> Now {
+        let now = self.now();
+        let clock = &self.parties[party.0].clock;
+        Now {
+            mono: clock.says(now.mono),
+            wall: Millis(now.wall.0.saturating_add_signed(clock.wall)),
+        }
+    }
+
+    /// Moves the wall clock of all alone.
     pub fn jump_wall(&mut self, millis: i64) {
         self.wall_offset += millis;
     }
@@ -235,6 +302,12 @@ impl<S: Suite> World<S> {
         self.deliveries
     }
 
+    /// Messages that nodes have handed to their embedders.
+    #[must_use]
+    pub const fn handed_over(&self) -> u64 {
+        self.handed
+    }
+
     /// Where the last message arrived.
     #[must_use]
     pub const fn last_delivery(&self) -> Option<(LinkId, Side)> {
@@ -249,6 +322,6 @@ impl<S: Suite> World<S> {
     /// The link of a party's connection.
     #[must_use]
     pub fn link_of(&self, party: PartyId, conn: ConnId) -> Option<(LinkId, Side)> {
-        self.conns.get(&(party, conn)).copied()
+        self.parties[party.0].conns.get(&conn).copied()
     }
 }

@@ -1,12 +1,16 @@
 //! Parties come, crash, start again, and are told what to do.
 
+use std::collections::BTreeMap;
+
 use chumwire::crypto::Suite;
 use chumwire::io::Closed;
 use chumwire::node::{Misuse, Node, NodeConfig, Record};
 use chumwire::relay::{Relay, RelayConfig};
 use chumwire::time::Now;
+use chumwire_trace::What;
 
-use super::{Actor, Setup, Slot, World};
+use super::clock::Clock;
+use super::{Running, Setup, Slot, World};
 use crate::chooser::Choice;
 use crate::deployed::{Deployed, DeployedConfig};
 use crate::insecure::mix;
@@ -16,14 +20,18 @@ use crate::puppet::Puppet;
 use crate::store::Store;
 
 impl<S: Suite> World<S> {
-    fn add(&mut self, name: &str, setup: Setup, actor: Option<Actor<S>>) -> PartyId {
+    fn add(&mut self, name: &str, setup: Setup, running: Option<Running<S>>) -> PartyId {
         let id = PartyId(self.parties.len());
         self.parties.push(Slot {
             name: name.into(),
-            actor,
+            running,
             setup,
             store: Store::default(),
             starts: 0,
+            clock: Clock::default(),
+            conns: BTreeMap::new(),
+            armed: None,
+            touched: false,
         });
         id
     }
@@ -74,7 +82,9 @@ impl<S: Suite> World<S> {
 
     /// Any other party. It cannot be restarted.
     pub fn add_party(&mut self, name: &str, party: Box<dyn Party>) -> PartyId {
-        self.add(name, Setup::Never, Some(Actor::Other(party)))
+        let id = self.add(name, Setup::Never, Some(Running::Other(party)));
+        self.drain(id);
+        id
     }
 
     /// The party of this name.
@@ -82,7 +92,7 @@ impl<S: Suite> World<S> {
     pub fn party(&self, name: &str) -> Option<PartyId> {
         self.parties
             .iter()
-            .position(|slot| slot.name == name)
+            .position(|slot| &*slot.name == name)
             .map(PartyId)
     }
 
@@ -101,7 +111,7 @@ impl<S: Suite> World<S> {
     /// Whether a party runs.
     #[must_use]
     pub fn is_up(&self, party: PartyId) -> bool {
-        self.parties[party.0].actor.is_some()
+        self.parties[party.0].running.is_some()
     }
 
     /// A node of ours.
@@ -110,8 +120,8 @@ impl<S: Suite> World<S> {
     /// If it is none, or does not run.
     #[must_use]
     pub fn node(&self, id: PartyId) -> &Node<S> {
-        match &self.parties[id.0].actor {
-            Some(Actor::Node(node)) => node,
+        match &self.parties[id.0].running {
+            Some(Running::Node(node)) => node,
             _ => panic!("{} is no running node", self.name(id)),
         }
     }
@@ -122,8 +132,8 @@ impl<S: Suite> World<S> {
     /// If it is none, or does not run.
     #[must_use]
     pub fn relay(&self, id: PartyId) -> &Relay<S> {
-        match &self.parties[id.0].actor {
-            Some(Actor::Relay(relay)) => relay,
+        match &self.parties[id.0].running {
+            Some(Running::Relay(relay)) => relay,
             _ => panic!("{} is no running relay", self.name(id)),
         }
     }
@@ -134,8 +144,8 @@ impl<S: Suite> World<S> {
     /// If it is none, or does not run.
     #[must_use]
     pub fn deployed(&self, id: PartyId) -> &Deployed<S> {
-        match &self.parties[id.0].actor {
-            Some(Actor::Deployed(double)) => double,
+        match &self.parties[id.0].running {
+            Some(Running::Deployed(double)) => double,
             _ => panic!("{} is no running double", self.name(id)),
         }
     }
@@ -146,8 +156,8 @@ impl<S: Suite> World<S> {
     /// If it is none, or does not run.
     #[must_use]
     pub fn puppet(&self, id: PartyId) -> &Puppet {
-        match &self.parties[id.0].actor {
-            Some(Actor::Puppet(puppet)) => puppet,
+        match &self.parties[id.0].running {
+            Some(Running::Puppet(puppet)) => puppet,
             _ => panic!("{} is no running puppet", self.name(id)),
         }
     }
@@ -157,11 +167,39 @@ impl<S: Suite> World<S> {
     /// # Panics
     /// If it is none, or does not run.
     pub fn on_node<R>(&mut self, id: PartyId, act: impl FnOnce(&mut Node<S>, Now) -> R) -> R {
-        let now = self.now();
-        let Some(Actor::Node(node)) = &mut self.parties[id.0].actor else {
+        let now = self.now_at(id);
+        let Some(Running::Node(node)) = &mut self.parties[id.0].running else {
             panic!("{} is no running node", self.name(id))
         };
         let result = act(node, now);
+        self.drain(id);
+        result
+    }
+
+    /// Calls a method of a node of ours, and does what it wants done. The call, and its refusal, are in the trace.
+    ///
+    /// # Errors
+    /// Those of the method.
+    ///
+    /// # Panics
+    /// If it is none, or does not run.
+    pub fn call<T, E: core::fmt::Display>(
+        &mut self,
+        id: PartyId,
+        name: &str,
+        act: impl FnOnce(&mut Node<S>, Now) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let now = self.now_at(id);
+        let Some(Running::Node(node)) = &mut self.parties[id.0].running else {
+            panic!("{} is no running node", self.name(id))
+        };
+        let result = act(node, now);
+        let called = What::Called {
+            call: name.into(),
+            args: None,
+            refused: result.as_ref().err().map(ToString::to_string),
+        };
+        self.record(id, || called);
         self.drain(id);
         result
     }
@@ -171,8 +209,8 @@ impl<S: Suite> World<S> {
     /// # Panics
     /// If it is none, or does not run.
     pub fn on_relay<R>(&mut self, id: PartyId, act: impl FnOnce(&mut Relay<S>, Now) -> R) -> R {
-        let now = self.now();
-        let Some(Actor::Relay(relay)) = &mut self.parties[id.0].actor else {
+        let now = self.now_at(id);
+        let Some(Running::Relay(relay)) = &mut self.parties[id.0].running else {
             panic!("{} is no running relay", self.name(id))
         };
         let result = act(relay, now);
@@ -189,8 +227,8 @@ impl<S: Suite> World<S> {
         id: PartyId,
         act: impl FnOnce(&mut Deployed<S>, Now) -> R,
     ) -> R {
-        let now = self.now();
-        let Some(Actor::Deployed(double)) = &mut self.parties[id.0].actor else {
+        let now = self.now_at(id);
+        let Some(Running::Deployed(double)) = &mut self.parties[id.0].running else {
             panic!("{} is no running double", self.name(id))
         };
         let result = act(double, now);
@@ -203,7 +241,7 @@ impl<S: Suite> World<S> {
     /// # Panics
     /// If it is none, or does not run.
     pub fn on_puppet<R>(&mut self, id: PartyId, act: impl FnOnce(&mut Puppet) -> R) -> R {
-        let Some(Actor::Puppet(puppet)) = &mut self.parties[id.0].actor else {
+        let Some(Running::Puppet(puppet)) = &mut self.parties[id.0].running else {
             panic!("{} is no running puppet", self.name(id))
         };
         let result = act(puppet);
@@ -224,40 +262,47 @@ impl<S: Suite> World<S> {
 
     /// A party is gone at once: its connections are lost, what it has not stored is forgotten.
     pub fn crash(&mut self, id: PartyId) {
-        self.note(format!("{} crashes", self.name(id)));
-        self.parties[id.0].actor = None;
-        let links: Vec<(LinkId, Side)> = self
-            .conns
-            .iter()
-            .filter(|((party, _), _)| *party == id)
-            .map(|(_, at)| *at)
-            .collect();
-        self.conns.retain(|(party, _), _| *party != id);
-        for (link, side) in links {
-            let now = self.now;
-            if let Some(link) = self.links.get_mut(&link) {
-                link.set_gone(side);
-                link.to_mut(side).clear();
-                let at = link.arrival(now, &mut self.chooser);
-                link.to_mut(side.other())
-                    .push(at, Item::End(Closed::Lost("the other side is gone".into())));
-            }
-            self.sweep(link);
+        if self.is_up(id) {
+            self.record(id, || What::Stopped);
         }
+        let slot = &mut self.parties[id.0];
+        slot.running = None;
+        let conns = core::mem::take(&mut slot.conns);
+        for (link, side) in conns.into_values() {
+            self.lose(link, side);
+        }
+        self.touch(id);
+    }
+
+    /// The party at one end of a link is gone: the other one hears so.
+    pub(super) fn lose(&mut self, id: LinkId, side: Side) {
+        let now = self.now;
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        link.set_gone(side);
+        link.to_mut(side).clear();
+        let at = link.arrival(now, &mut self.chooser);
+        let lost = Closed::Lost("the other side is gone".into());
+        link.to_mut(side.other()).push(at, Item::End(lost));
+        self.rearm(id);
+        self.sweep(id);
     }
 
     /// Starts a party, or starts it again with what it has stored and a new seed.
     pub fn restart(&mut self, id: PartyId) {
-        if self.parties[id.0].actor.is_some() {
+        if self.parties[id.0].running.is_some() {
             self.crash(id);
         }
-        let now = self.now();
+        let (now, trace) = (self.now_at(id), self.config.trace);
         self.parties[id.0].starts += 1;
         let seed = self.seed(id);
         let slot = &self.parties[id.0];
+        let started = slot.setup.started();
         let actor = match &slot.setup {
             Setup::Node(config, relay) => {
                 let mut config = (**config).clone();
+                config.notes |= trace;
                 config.contacts = slot.store.contacts().values().cloned().collect();
                 config.invitations = slot.store.invitations().values().cloned().collect();
                 let started = Node::new(config, seed, now).and_then(|mut node| {
@@ -265,20 +310,24 @@ impl<S: Suite> World<S> {
                     Ok(node)
                 });
                 match started {
-                    Ok(node) => Actor::Node(node.into()),
+                    Ok(node) => Running::Node(node.into()),
                     Err(misuse) => return self.refuse_start(id, &misuse),
                 }
             }
-            Setup::Relay(config) => Actor::Relay(Relay::new((**config).clone(), seed, now).into()),
+            Setup::Relay(config) => {
+                let mut config = (**config).clone();
+                config.notes |= trace;
+                Running::Relay(Relay::new(config, seed, now).into())
+            }
             Setup::Deployed(config) => {
                 let random = chumwire::crypto::Random::new(seed);
-                Actor::Deployed(Deployed::new((**config).clone(), random, now).into())
+                Running::Deployed(Deployed::new((**config).clone(), random, now).into())
             }
-            Setup::Puppet => Actor::Puppet(Box::default()),
+            Setup::Puppet => Running::Puppet(Box::default()),
             Setup::Never => return,
         };
-        self.note(format!("{} starts", self.name(id)));
-        self.parties[id.0].actor = Some(actor);
+        self.record(id, || started);
+        self.parties[id.0].running = Some(actor);
         self.drain(id);
     }
 

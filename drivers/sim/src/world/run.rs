@@ -4,30 +4,21 @@ use chumwire::crypto::Suite;
 use chumwire::io::{Closed, Kind, Message, NotStored, StoreId};
 use chumwire::node::Record;
 use chumwire::time::Micros;
+use chumwire_trace::{Passing, What};
 
-use super::{Violation, World};
-use crate::chooser::{Choice, Chooser};
-use crate::link::{Item, LinkId, Side};
+use super::agenda::Due;
+use super::later::Later;
+use super::{Running, Violation, World};
+use crate::chooser::{Actor, Choice, Chooser};
+use crate::link::{Item, Link, LinkId, Side};
 use crate::party::PartyId;
 use crate::store::StoreFault;
-use crate::trace::shown;
 
-/// What comes later, apart from what travels on links.
-pub(super) enum Later {
-    Drained(LinkId, Side),
-    /// Held messages are offered again.
-    Unhold(LinkId, Side),
-    Commit(PartyId, u32, StoreId, Record),
-    Stored(PartyId, u32, StoreId, Result<(), NotStored>),
-}
+/// How long a party that a fault has crashed is away.
+const AWAY: Micros = Micros::secs(1);
 
-/// What can happen next.
-#[derive(Clone, Copy)]
-enum Candidate {
-    Arrival(LinkId, Side),
-    Later((Micros, u64)),
-    Tick(PartyId),
-}
+/// Buffers that are kept for use again.
+const KEPT_BUFFERS: usize = 4096;
 
 impl<S: Suite> World<S> {
     /// The next thing happens; false if there is none.
@@ -69,93 +60,126 @@ impl<S: Suite> World<S> {
 
     /// The next thing happens if it is not after `end`.
     fn step_before(&mut self, end: Micros) -> Result<bool, Violation> {
-        let Some(at) = self.next_moment().filter(|at| *at <= end) else {
+        if self.agenda.ready().is_empty() && !self.advance(end) {
             return Ok(false);
-        };
-        if at > self.now {
-            self.now = at;
-            self.steps_now = 0;
         }
         self.steps_now += 1;
         if self.steps_now > self.config.livelock {
             return Err(self.violation("the world is caught in a loop".into()));
         }
-        let candidates = self.candidates();
-        let chosen = self.choose(Choice::Tie, candidates.len());
-        match candidates.get(chosen) {
-            Some(Candidate::Arrival(link, side)) => self.arrive(*link, *side),
-            Some(Candidate::Later(key)) => {
-                if let Some(later) = self.later.remove(key) {
+        match self.take_candidate() {
+            Some(Due::Arrival(link, side)) => self.arrive(link, side),
+            Some(Due::Later(_, place)) => {
+                if let Some(later) = self.laters.take(place) {
                     self.happen(later);
                 }
             }
-            Some(Candidate::Tick(id)) => self.tick(*id)?,
+            Some(Due::Tick(id)) => self.tick(id)?,
             None => {}
         }
         self.check()?;
         Ok(true)
     }
 
-    fn next_moment(&self) -> Option<Micros> {
-        let arrivals = self
-            .links
-            .values()
-            .flat_map(|link| Side::BOTH.map(|side| link.to(side).next()))
-            .flatten();
-        let later = self.later.first_key_value().map(|((at, _), _)| *at);
-        let ticks = self.parties.iter().filter_map(|slot| {
-            slot.actor
-                .as_ref()?
-                .looked_at()
-                .deadline()
-                .map(|deadline| deadline.at)
-        });
-        arrivals
-            .chain(later)
-            .chain(ticks)
-            .min()
-            .map(|at| at.max(self.now))
+    /// Goes on to the next moment at which something is due, if it is not after `end`.
+    fn advance(&mut self, end: Micros) -> bool {
+        let (links, parties) = (&self.links, &self.parties);
+        let is_live = |due: Due, at: Micros| match due {
+            Due::Arrival(link, side) => links
+                .get(&link)
+                .is_some_and(|link| link.to(side).armed == Some(at)),
+            Due::Tick(id) => parties[id.0].armed == Some(at),
+            Due::Later(..) => true,
+        };
+        let Some(at) = self.agenda.next(is_live).filter(|at| *at <= end) else {
+            return false;
+        };
+        self.agenda.make_ready(at, is_live);
+        self.now = self.now.max(at);
+        self.steps_now = 0;
+        true
     }
 
-    /// Everything that is due now. On one pipe only the first.
-    fn candidates(&self) -> Vec<Candidate> {
-        let now = self.now;
-        let due = |at: Option<Micros>| at.is_some_and(|at| at <= now);
-        let mut all = Vec::new();
-        for (id, link) in &self.links {
+    /// Takes one of all that are due now. On one pipe only the first thing is a candidate.
+    fn take_candidate(&mut self) -> Option<Due> {
+        let ready = self.agenda.ready();
+        let place = if ready.len() < 2 {
+            0
+        } else {
+            self.candidates.clear();
+            self.candidates.extend(ready.iter().map(|due| match due {
+                Due::Arrival(link, side) => Actor::Pipe(*link, *side),
+                Due::Later(_, place) => self.laters.actor(*place),
+                Due::Tick(id) => Actor::Timer(*id),
+            }));
+            self.chooser.choose_tie(&self.candidates)
+        };
+        let due = self.agenda.take(place)?;
+        match due {
+            Due::Arrival(link, side) => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.to_mut(side).armed = None;
+                }
+            }
+            Due::Tick(id) => self.parties[id.0].armed = None,
+            Due::Later(..) => {}
+        }
+        Some(due)
+    }
+
+    /// Sees to it that the agenda has the next arrivals of a link.
+    pub(super) fn rearm(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
             for side in Side::BOTH {
-                if due(link.to(side).next()) {
-                    all.push(Candidate::Arrival(*id, side));
+                let pipe = link.to_mut(side);
+                let next = pipe.next();
+                if next == pipe.armed {
+                    continue;
+                }
+                let due = Due::Arrival(id, side);
+                if pipe.armed.is_some_and(|at| at <= self.now) {
+                    self.agenda.drop_ready(due);
+                }
+                pipe.armed = next;
+                if let Some(at) = next {
+                    self.agenda.put(self.now, at, due);
                 }
             }
         }
-        let later = self.later.keys().take_while(|(at, _)| *at <= now);
-        all.extend(later.map(|key| Candidate::Later(*key)));
-        for (i, slot) in self.parties.iter().enumerate() {
-            let deadline = slot
-                .actor
-                .as_ref()
-                .and_then(|actor| actor.looked_at().deadline());
-            if due(deadline.map(|deadline| deadline.at)) {
-                all.push(Candidate::Tick(PartyId(i)));
-            }
+    }
+
+    /// Something has happened to a party: it is looked at after the step, and the agenda has its deadline.
+    pub(super) fn touch(&mut self, id: PartyId) {
+        let slot = &mut self.parties[id.0];
+        if !slot.touched {
+            slot.touched = true;
+            self.touched.push(id);
         }
-        all
+        let deadline = slot.running.as_ref().and_then(|r| r.looked_at().deadline());
+        let next = deadline.map(|deadline| slot.clock.when(self.now, deadline.at));
+        if next == slot.armed {
+            return;
+        }
+        if slot.armed.is_some_and(|at| at <= self.now) {
+            self.agenda.drop_ready(Due::Tick(id));
+        }
+        slot.armed = next;
+        if let Some(at) = next {
+            self.agenda.put(self.now, at, Due::Tick(id));
+        }
     }
 
     fn tick(&mut self, id: PartyId) -> Result<(), Violation> {
-        let now = self.now();
-        let Some(actor) = &mut self.parties[id.0].actor else {
+        let now = self.now_at(id);
+        let Some(running) = &mut self.parties[id.0].running else {
             return Ok(());
         };
-        let before = actor.party().deadline();
-        actor.party().tick(now);
+        let before = running.party().deadline();
+        running.party().tick(now);
+        self.record(id, || What::Tick);
         self.drain(id);
-        let after = self.parties[id.0]
-            .actor
-            .as_ref()
-            .and_then(|a| a.looked_at().deadline());
-        match after {
+        let running = self.parties[id.0].running.as_ref();
+        match running.and_then(|r| r.looked_at().deadline()) {
             Some(after) if after.at <= now.mono => Err(self.violation(format!(
                 "{}: a tick at {before:?} left the deadline at {after:?}",
                 self.name(id)
@@ -164,176 +188,286 @@ impl<S: Suite> World<S> {
         }
     }
 
+    /// The next thing on a pipe arrives, and with it what is read together with it.
     fn arrive(&mut self, id: LinkId, side: Side) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        let Some(item) = link.to_mut(side).arrive() else {
-            return;
-        };
-        if link.to(side).is_blocked() {
-            link.to_mut(side).hold(item);
-            return;
+        loop {
+            let Some(link) = self.links.get_mut(&id) else {
+                return;
+            };
+            let pipe = link.to_mut(side);
+            let Some((item, more)) = pipe.arrive() else {
+                return;
+            };
+            let waits = pipe.undrained;
+            if pipe.is_blocked() {
+                pipe.hold(item);
+                break;
+            }
+            match item {
+                Item::Message(kind, bytes) => self.deliver(id, side, kind, bytes, !more),
+                Item::Dial => self.dialled(id),
+                Item::Opened => self.open(id),
+                Item::End(how) => self.end(id, side, how),
+            }
+            if waits {
+                self.let_drain(id, side.other());
+            }
+            if !more {
+                break;
+            }
         }
-        self.deliver(id, side, item);
-        self.let_drain(id, side.other());
+        self.rearm(id);
     }
 
-    /// Hands something to the party at an end.
-    fn deliver(&mut self, id: LinkId, side: Side, item: Item) {
-        let now = self.now();
+    /// Hands a message to the party at an end. Unless it is the last one of a read, what the party wants done waits.
+    fn deliver(&mut self, id: LinkId, side: Side, kind: Kind, bytes: Vec<u8>, last: bool) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        let (party, conn) = link.end(side);
-        if matches!(item, Item::Dial) {
-            return self.dialled(id, party);
-        }
-        let (Some(party), Some(conn)) = (party, conn) else {
+        let (Some(party), Some(conn)) = link.end(side) else {
             return;
         };
         if link.is_gone(side) {
             return self.sweep(id);
         }
-        let Some(actor) = &mut self.parties[party.0].actor else {
+        let now = self.now_at(party);
+        let Some(running) = &mut self.parties[party.0].running else {
             return;
         };
-        match item {
-            Item::Dial => {}
-            Item::Opened => {
-                self.note(format!("{} {conn} is open", self.name(party)));
-                if let Some(actor) = &mut self.parties[party.0].actor {
-                    actor.party().opened(now, conn);
-                }
+        let message = match kind {
+            Kind::Binary => Message::Binary(&bytes),
+            // Only texts go in as texts.
+            Kind::Text => Message::Text(core::str::from_utf8(&bytes).unwrap_or_default()),
+        };
+        let full = running.party().message(now, conn, message).is_err();
+        self.record(party, || What::Received {
+            conn: conn.0,
+            message: Passing::of(kind, &bytes, false),
+            full,
+        });
+        let link = self.links.get_mut(&id);
+        if full {
+            if let Some(link) = link {
+                link.to_mut(side).put_back(Item::Message(kind, bytes));
+                // Whoever answers `Full` says `Resume` when there is room.
+                link.to_mut(side).paused = true;
             }
-            Item::Message(kind, bytes) => {
-                let message = match kind {
-                    Kind::Binary => Message::Binary(&bytes),
-                    // Only texts go in as texts.
-                    Kind::Text => Message::Text(core::str::from_utf8(&bytes).unwrap_or_default()),
-                };
-                if actor.party().message(now, conn, message).is_err() {
-                    if let Some(link) = self.links.get_mut(&id) {
-                        link.to_mut(side).put_back(Item::Message(kind, bytes));
-                        // Whoever answers `Full` says `Resume` when there is room.
-                        link.to_mut(side).paused = true;
-                    }
-                    self.note(format!("{} {conn} is full", self.name(party)));
-                } else {
-                    if let Some(link) = self.links.get_mut(&id) {
-                        link.count(side);
-                    }
-                    self.deliveries += 1;
-                    self.last_delivery = Some((id, side));
-                    let shown = match kind {
-                        Kind::Text => String::from_utf8_lossy(&bytes).into_owned(),
-                        Kind::Binary => shown(&bytes),
-                    };
-                    self.note(format!("{} {conn} <- {shown}", self.name(party)));
-                }
+        } else {
+            if let Some(link) = link {
+                link.count(side);
             }
-            Item::End(how) => {
-                self.note(format!("{} {conn} ends: {how:?}", self.name(party)));
-                // A WebSocket answers a close with a close.
-                let reply = matches!(how, Closed::ByPeer { .. }).then(|| how.clone());
-                if let Some(actor) = &mut self.parties[party.0].actor {
-                    actor.party().closed(now, conn, how);
-                }
-                self.conns.remove(&(party, conn));
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.set_gone(side);
-                    let at = link.arrival(now.mono, &mut self.chooser);
-                    if let (Some(reply), Some(link)) = (reply, self.links.get_mut(&id)) {
-                        link.to_mut(side.other()).push(at, Item::End(reply));
-                    }
-                }
-                self.sweep(id);
+            self.deliveries += 1;
+            self.last_delivery = Some((id, side));
+            self.recycle(bytes);
+        }
+        if last || full {
+            self.drain(party);
+        }
+    }
+
+    /// The dialler hears that its connection is open.
+    fn open(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        let (Some(party), Some(conn)) = link.end(Side::Dialler) else {
+            return;
+        };
+        if link.is_gone(Side::Dialler) {
+            return self.sweep(id);
+        }
+        let now = self.now_at(party);
+        if let Some(running) = &mut self.parties[party.0].running {
+            running.party().opened(now, conn);
+            self.record(party, || What::Opened { conn: conn.0 });
+            self.drain(party);
+        }
+    }
+
+    /// A connection ends for the party at an end.
+    fn end(&mut self, id: LinkId, side: Side, how: Closed) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let (Some(party), Some(conn)) = link.end(side) else {
+            return;
+        };
+        if link.is_gone(side) {
+            return self.sweep(id);
+        }
+        let now = self.now_at(party);
+        if self.parties[party.0].running.is_none() {
+            return;
+        }
+        self.record(party, || What::of_close(conn, &how));
+        // A WebSocket answers a close with a close.
+        let reply = matches!(how, Closed::ByPeer { .. }).then(|| how.clone());
+        if let Some(running) = &mut self.parties[party.0].running {
+            running.party().closed(now, conn, how);
+        }
+        self.parties[party.0].conns.remove(&conn);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.set_gone(side);
+            let at = link.arrival(self.now, &mut self.chooser);
+            if let Some(reply) = reply {
+                link.to_mut(side.other()).push(at, Item::End(reply));
             }
         }
+        self.rearm(id);
+        self.sweep(id);
         self.drain(party);
     }
 
     /// A dialling reaches its listener.
-    fn dialled(&mut self, id: LinkId, party: Option<PartyId>) {
-        let now = self.now();
-        let actor = party.and_then(|party| self.parties[party.0].actor.as_mut());
-        let accepted = actor.and_then(|actor| actor.party().accept(now));
+    fn dialled(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        let (party, _) = link.end(Side::Listener);
+        let now = party.map(|party| self.now_at(party));
+        let running = party.and_then(|party| self.parties[party.0].running.as_mut());
+        let accepted = match (running, now) {
+            (Some(running), Some(now)) => running.party().accept(now),
+            _ => None,
+        };
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        let at = link.arrival(now.mono, &mut self.chooser);
+        let at = link.arrival(self.now, &mut self.chooser);
         match (accepted, party) {
             (Some(conn), Some(party)) => {
+                let ends = link.end(Side::Dialler);
                 link.set_conn(Side::Listener, conn);
                 link.to_mut(Side::Dialler).push(at, Item::Opened);
-                self.conns.insert((party, conn), (id, Side::Listener));
-                self.note(format!("{} accepts {conn}", self.name(party)));
+                self.parties[party.0]
+                    .conns
+                    .insert(conn, (id, Side::Listener));
+                self.record(party, || What::Accepted {
+                    conn: Some(conn.0),
+                    source: None,
+                });
+                if let (Some(dialler), Some(from)) = ends {
+                    let to = self.parties[party.0].name.clone();
+                    self.record(dialler, || What::Linked {
+                        conn: from.0,
+                        to,
+                        accepted: conn.0,
+                    });
+                }
                 self.drain(party);
             }
-            _ => {
+            (_, party) => {
                 link.set_gone(Side::Listener);
                 let refused = Closed::NotOpened("refused".into());
                 link.to_mut(Side::Dialler).push(at, Item::End(refused));
+                if let Some(party) = party.filter(|party| self.is_up(*party)) {
+                    self.record(party, || What::Accepted {
+                        conn: None,
+                        source: None,
+                    });
+                    self.touch(party);
+                }
             }
         }
     }
 
     fn happen(&mut self, later: Later) {
-        let now = self.now();
         match later {
-            Later::Drained(id, side) => {
-                let Some(link) = self.links.get_mut(&id).filter(|link| !link.is_gone(side)) else {
-                    return;
-                };
-                let (Some(party), Some(conn)) = link.end(side) else {
-                    return;
-                };
-                if let Some(actor) = &mut self.parties[party.0].actor {
-                    actor.party().drained(now, conn);
-                    self.drain(party);
-                }
-            }
-            Later::Unhold(id, side) => {
-                let item = self
-                    .links
-                    .get_mut(&id)
-                    .and_then(|link| link.to_mut(side).unhold());
-                let Some(item) = item else { return };
-                self.deliver(id, side, item);
-                self.let_drain(id, side.other());
-                let more = self
-                    .links
-                    .get(&id)
-                    .is_some_and(|link| !link.to(side).paused && link.to(side).has_held());
-                if more {
-                    self.happen_at(now.mono, Later::Unhold(id, side));
-                }
-            }
+            Later::Drained(id, side) => self.drained(id, side),
+            Later::Unhold(id, side) => self.offer_held(id, side),
             Later::Commit(party, start, id, record) => self.commit(party, start, id, record),
             Later::Stored(party, start, id, result) => {
-                if self.parties[party.0].starts == start
-                    && let Some(actor) = &mut self.parties[party.0].actor
+                let now = self.now_at(party);
+                let slot = &mut self.parties[party.0];
+                if slot.starts == start
+                    && let Some(running) = &mut slot.running
                 {
-                    actor.party().stored(now, id, result);
-                    self.note(format!("{} stored {}: {result:?}", self.name(party), id.0));
+                    running.party().stored(now, id, result);
+                    let (id, ok) = (id.0, result.is_ok());
+                    self.record(party, || What::Stored { id, ok });
                     self.drain(party);
+                }
+            }
+            Later::Late(id, side, item) => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.to_mut(side).put_late(self.now, item);
+                    self.rearm(id);
+                }
+            }
+            Later::Clog(id, side, time) => self.clog_for(id, side, time),
+            Later::Release(id, side) => self.release(id, side),
+            Later::Lose(id, side) => self.tell_lost(id, side),
+            Later::Crash(party, start) => {
+                if self.parties[party.0].starts == start && self.is_up(party) {
+                    self.crash(party);
+                    self.put_off(self.now + AWAY, Later::Restart(party, start));
+                }
+            }
+            Later::Restart(party, start) => {
+                if self.parties[party.0].starts == start && !self.is_up(party) {
+                    self.restart(party);
                 }
             }
         }
     }
 
+    /// A sender hears that all it has sent is out, if that is so still.
+    fn drained(&mut self, id: LinkId, side: Side) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let pipe = link.to_mut(side.other());
+        pipe.draining = false;
+        if pipe.unread() > self.config.capacity {
+            pipe.undrained = true;
+            return;
+        }
+        if link.is_gone(side) {
+            return;
+        }
+        let (Some(party), Some(conn)) = link.end(side) else {
+            return;
+        };
+        let now = self.now_at(party);
+        if let Some(running) = &mut self.parties[party.0].running {
+            running.party().drained(now, conn);
+            self.record(party, || What::Drained { conn: conn.0 });
+            self.drain(party);
+        }
+    }
+
+    /// What was held is offered again, one thing in a step.
+    fn offer_held(&mut self, id: LinkId, side: Side) {
+        let link = self.links.get_mut(&id);
+        let Some(item) = link.and_then(|link| link.to_mut(side).unhold()) else {
+            return;
+        };
+        match item {
+            Item::Message(kind, bytes) => self.deliver(id, side, kind, bytes, true),
+            Item::Dial => self.dialled(id),
+            Item::Opened => self.open(id),
+            Item::End(how) => self.end(id, side, how),
+        }
+        self.let_drain(id, side.other());
+        let more = |link: &Box<Link>| !link.to(side).paused && link.to(side).has_held();
+        if self.links.get(&id).is_some_and(more) {
+            self.put_off(self.now, Later::Unhold(id, side));
+        }
+    }
+
     fn commit(&mut self, party: PartyId, start: u32, id: StoreId, record: Record) {
         let slot = &mut self.parties[party.0];
-        if slot.starts != start || slot.actor.is_none() {
+        if slot.starts != start || slot.running.is_none() {
             return;
         }
         match slot.store.next_fault() {
             None => {
                 slot.store.apply(record);
-                self.happen_at(self.now, Later::Stored(party, start, id, Ok(())));
+                self.put_off(self.now, Later::Stored(party, start, id, Ok(())));
             }
             Some(StoreFault::Refuse) => {
-                self.happen_at(self.now, Later::Stored(party, start, id, Err(NotStored)));
+                let refused = Later::Stored(party, start, id, Err(NotStored));
+                self.put_off(self.now, refused);
             }
             Some(StoreFault::CrashBefore) => self.crash(party),
             Some(StoreFault::CrashAfter) => {
@@ -343,9 +477,8 @@ impl<S: Suite> World<S> {
         }
     }
 
-    pub(super) fn happen_at(&mut self, at: Micros, later: Later) {
-        self.later.insert((at, self.next_later), later);
-        self.next_later += 1;
+    pub(super) fn put_off(&mut self, at: Micros, later: Later) {
+        self.laters.put(&mut self.agenda, self.now, at, later);
     }
 
     /// A delay of at most this, in four steps.
@@ -362,11 +495,28 @@ impl<S: Suite> World<S> {
             return;
         };
         let pipe = link.to_mut(side.other());
-        if !pipe.undrained || pipe.unread() > self.config.capacity {
+        if !pipe.undrained || pipe.draining || pipe.unread() > self.config.capacity {
             return;
         }
-        pipe.undrained = false;
+        (pipe.undrained, pipe.draining) = (false, true);
         let at = self.now + self.delay(self.config.drain, Choice::Drain);
-        self.happen_at(at, Later::Drained(id, side));
+        self.put_off(at, Later::Drained(id, side));
+    }
+
+    /// An empty buffer, used before if there is one.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
+        if self.buffers.len() < KEPT_BUFFERS && buffer.capacity() > 0 {
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// The relay, if this party is one that runs.
+    pub(super) fn running(&self, id: PartyId) -> Option<&Running<S>> {
+        self.parties[id.0].running.as_ref()
     }
 }

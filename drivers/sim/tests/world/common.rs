@@ -1,29 +1,18 @@
 //! What the tests of whole worlds share.
 
-use chumwire::crypto::{Random, Suite};
-use chumwire::fault::Fault;
-use chumwire::identity::Identity;
+use chumwire::crypto::Suite;
 use chumwire::io::ConnId;
-use chumwire::node::{Event, NodeConfig};
 use chumwire::pairing::Invitation;
 use chumwire::relay::RelayConfig;
 use chumwire::time::Micros;
-use chumwire_sim::deployed::{DeployedConfig, DeployedEvent};
+use chumwire_sim::deployed::DeployedConfig;
+pub(crate) use chumwire_sim::scenario::{
+    RELAY, Via, Who, config, end_of, ends, last_code, pairings, watch,
+};
 use chumwire_sim::{Config, PartyId, Profile, Seeded, World};
 
 /// Longer than any pairing that succeeds.
 pub(crate) const LONG: Micros = Micros::secs(120);
-
-pub(crate) const RELAY: &str = "ws://relay";
-
-/// A configuration for a node of ours of this name.
-pub(crate) fn config<S: Suite>(name: &str) -> NodeConfig {
-    let mut seed = [0; 32];
-    seed[..name.len()].copy_from_slice(name.as_bytes());
-    let email = format!("{name}@example.org");
-    let identity = Identity::generate::<S>(&mut Random::new(seed), &email, "laptop");
-    NodeConfig::new(identity.expect("good names"))
-}
 
 /// A world with jitter.
 pub(crate) fn jittery<S: Suite>(seed: u64) -> World<S> {
@@ -38,20 +27,6 @@ pub(crate) fn jittery<S: Suite>(seed: u64) -> World<S> {
         ..Config::default()
     };
     World::new(config, Seeded::new(seed))
-}
-
-/// Whose implementation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
-    Ours,
-    Deployed,
-}
-
-/// By which way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Via {
-    Direct,
-    Relay,
 }
 
 /// Two parties, one of which has made an invitation.
@@ -167,102 +142,5 @@ pub(crate) fn join<S: Suite>(
         Who::Deployed => world
             .on_deployed(id, |double, _| double.join(invitation))
             .expect("joins"),
-    }
-}
-
-/// How often a party has told that it has paired.
-pub(crate) fn pairings<S: Suite>(world: &World<S>, id: PartyId) -> usize {
-    let ours = world
-        .events(id)
-        .filter(|event| matches!(event, Event::Paired { .. }))
-        .count();
-    let theirs = world
-        .deployed_events(id)
-        .filter(|event| matches!(event, DeployedEvent::Paired { .. }))
-        .count();
-    ours + theirs
-}
-
-/// How a node's connections have ended, spare ones that were never used aside.
-pub(crate) fn ends<S: Suite>(world: &World<S>, id: PartyId) -> Vec<(ConnId, Option<Fault>)> {
-    world
-        .events(id)
-        .filter_map(|event| match event {
-            Event::Ended {
-                conn,
-                role: Some(_),
-                fault,
-                ..
-            } => Some((*conn, fault.clone())),
-            _ => None,
-        })
-        .collect()
-}
-
-/// How one connection of a node has ended.
-pub(crate) fn end_of<S: Suite>(world: &World<S>, id: PartyId, of: ConnId) -> Option<Option<Fault>> {
-    world.events(id).find_map(|event| match event {
-        Event::Ended { conn, fault, .. } if *conn == of => Some(fault.clone()),
-        _ => None,
-    })
-}
-
-/// The code of the cause of the last session that ended with one.
-pub(crate) fn last_code<S: Suite>(world: &World<S>, id: PartyId) -> Option<&'static str> {
-    ends(world, id)
-        .into_iter()
-        .rev()
-        .find_map(|(_, fault)| fault)
-        .map(|fault| fault.why.code())
-}
-
-/// What has to hold at every moment, whatever fails.
-pub(crate) fn watch<S: Suite>(world: &mut World<S>, nodes: &[PartyId]) {
-    for &id in nodes {
-        world.always(move |world| {
-            let mut used = Vec::new();
-            for event in world.events(id) {
-                if let Event::Paired {
-                    invitation: Some(invitation),
-                    ..
-                } = event
-                {
-                    if used.contains(invitation) {
-                        return Err(format!("{id}: an invitation was used twice"));
-                    }
-                    if !world.store(id).spent().contains(invitation) {
-                        return Err(format!("{id}: paired before it was stored"));
-                    }
-                    used.push(*invitation);
-                }
-            }
-            if !world.is_up(id) {
-                return Ok(());
-            }
-            for contact in world.node(id).contacts() {
-                let stored = world.store(id).contacts().get(&contact.person_id);
-                let instances = |c: &chumwire::contact::Contact| -> Vec<_> {
-                    c.instances
-                        .iter()
-                        .map(|i| (i.instance_id, i.instance_key))
-                        .collect()
-                };
-                if stored.map(instances) != Some(instances(contact)) {
-                    return Err(format!("{id}: a contact that is not stored"));
-                }
-            }
-            Ok(())
-        });
-    }
-}
-
-/// No session is left anywhere: every link belongs to a spare connection.
-pub(crate) fn is_quiet<S: Suite>(world: &World<S>) -> bool {
-    match world.party("relay") {
-        None => world.links().next().is_none(),
-        Some(relay) => {
-            let stats = world.relay(relay).stats();
-            stats.relayed + stats.waiting + stats.picked + stats.handed + stats.ending == 0
-        }
     }
 }

@@ -7,4 +7,3 @@ mod pairing;
 mod races;
 mod replay;
 mod silence;
-mod swarm;

@@ -87,8 +87,15 @@ impl<S: Suite> Conn<S> {
             .map_err(|_| "bad public key size")?;
         let secret = self.ephemeral.take().ok_or("bad key")?;
         let session = S::before(&key, &secret).map_err(|_| "bad key")?;
-        self.tunnel = Some(Tunnel::new(session, self.initiator));
+        let mut tunnel = Tunnel::new(session, self.initiator);
+        let faults = shared.config.faults;
+        tunnel.send = faults.send_start.unwrap_or(tunnel.send);
+        tunnel.receive = faults.receive_start.unwrap_or(tunnel.receive);
+        self.tunnel = Some(tunnel);
         (self.said, self.heard) = (now.mono, now.mono);
+        if faults.keepalive_at_once && !self.initiator {
+            self.keepalive(now, id, shared);
+        }
         if self.initiator {
             let text = texts::connection_group(&self.group);
             self.text(now, id, &text, shared);

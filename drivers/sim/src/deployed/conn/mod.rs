@@ -130,11 +130,15 @@ pub(super) struct Conn<S: Suite> {
     challenge: [u8; 64],
     unread: VecDeque<Read>,
     sent: u32,
+    /// Messages that were said behind the key message.
+    behind_key: u32,
     /// For the keepalive.
     said: Micros,
     heard: Micros,
     ping_limit: Option<Micros>,
     ping_interval: Micros,
+    /// What comes before this moment is lost.
+    deaf_until: Micros,
 }
 
 impl<S: Suite> Conn<S> {
@@ -155,10 +159,12 @@ impl<S: Suite> Conn<S> {
             challenge: [0; 64],
             unread: VecDeque::new(),
             sent: 0,
+            behind_key: 0,
             said: Micros::ZERO,
             heard: Micros::ZERO,
             ping_limit: None,
             ping_interval: Micros::ZERO,
+            deaf_until: Micros::ZERO,
         }
     }
 
@@ -189,16 +195,19 @@ impl<S: Suite> Conn<S> {
             true => shouted(text),
             false => text.to_owned(),
         };
+        let unsealed = shared.config.faults.unsealed == Some(self.behind_key);
+        self.behind_key += u32::from(self.tunnel.is_some());
         match &mut self.tunnel {
-            Some(tunnel) => {
+            Some(tunnel) if !unsealed => {
                 let frame = tunnel.seal_text(&mut shared.random, &text);
                 self.put(now, id, Kind::Binary, frame, shared);
             }
-            None => self.put(now, id, Kind::Text, text.into_bytes(), shared),
+            _ => self.put(now, id, Kind::Text, text.into_bytes(), shared),
         }
     }
 
     fn binary(&mut self, now: Now, id: ConnId, bytes: Vec<u8>, shared: &mut Shared<S>) {
+        self.behind_key += u32::from(self.tunnel.is_some());
         let bytes = match &mut self.tunnel {
             Some(tunnel) => tunnel.seal(&mut shared.random, false, &bytes),
             None => bytes,
@@ -261,6 +270,9 @@ impl<S: Suite> Conn<S> {
         message: Message<'_>,
         shared: &mut Shared<S>,
     ) {
+        if now.mono < self.deaf_until {
+            return;
+        }
         let read = match self.open(now, message) {
             Ok(Some(read)) => read,
             Ok(None) => return,
@@ -384,12 +396,16 @@ impl<S: Suite> Conn<S> {
             if self.heard + Micros::secs(25) <= now.mono {
                 shared.terminate(id);
                 self.wait = Wait::Over;
-            } else if self.said + Micros::secs(20) <= now.mono
-                && let Some(tunnel) = &mut self.tunnel
-            {
-                let frame = tunnel.seal(&mut shared.random, true, b"keepalive");
-                self.put(now, id, Kind::Binary, frame, shared);
+            } else if self.said + Micros::secs(20) <= now.mono {
+                self.keepalive(now, id, shared);
             }
+        }
+    }
+
+    fn keepalive(&mut self, now: Now, id: ConnId, shared: &mut Shared<S>) {
+        if let Some(tunnel) = &mut self.tunnel {
+            let frame = tunnel.seal(&mut shared.random, true, b"keepalive");
+            self.put(now, id, Kind::Binary, frame, shared);
         }
     }
 }

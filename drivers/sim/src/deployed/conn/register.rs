@@ -46,6 +46,9 @@ impl<S: Suite> Conn<S> {
         self.ping_interval = Micros::millis(interval);
         self.ping_limit = Some(now.mono + self.ping_interval + Micros::secs(4));
         shared.tell(DeployedEvent::Registered(id));
+        for _ in 0..shared.config.faults.unasked_pongs {
+            self.text(now, id, &texts::command("pong"), shared);
+        }
         Ok(Wait::Spare)
     }
 
@@ -65,6 +68,8 @@ impl<S: Suite> Conn<S> {
         texts::read(text, "connection_handover")?;
         self.ping_limit = None;
         self.spare = false;
+        shared.ready_everywhere = shared.config.faults.ready_on_all_spares;
+        self.deaf_until = now.mono + shared.config.faults.deaf_after_handover;
         Ok(Wait::Request)
     }
 }

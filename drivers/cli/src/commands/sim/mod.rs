@@ -1,0 +1,32 @@
+//! `chumwire sim`.
+
+mod campaign;
+mod look;
+
+use crate::args::Sim;
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Simulates, or looks at what was recorded.
+///
+/// # Errors
+/// `no_scenario`, `bad_trace`, `sim_failed`, `diverged`
+pub(super) fn sim(command: Sim, output: Output) -> Result<(), Failure> {
+    match command {
+        Sim::List => {
+            for scenario in chumwire_sim::catalogue::catalogue() {
+                output.event(&Event::Scenario {
+                    name: scenario.name.into(),
+                    happens: scenario.about.into(),
+                    required: scenario.required.into(),
+                });
+            }
+            Ok(())
+        }
+        Sim::Run(args) => campaign::run(&args, output),
+        Sim::Replay { trace } => look::replay(&trace, output),
+        Sim::Draw { trace } => look::draw(&trace, output),
+        Sim::Diff { one, other } => look::diff(&one, &other, output),
+    }
+}
