@@ -134,6 +134,7 @@ impl Search<'_> {
 pub(super) fn diagnose<K: PairKey>(
     frame: &[u8],
     role: Role,
+    window: usize,
     sealer: &Sealer<K>,
     opener: &Opener<K>,
     static_key: Option<&K>,
@@ -150,7 +151,9 @@ pub(super) fn diagnose<K: PairKey>(
     }
     let mut search = Search { frame, left: WORK };
     let (key, next) = (opener.key(), opener.counter().raw());
-    for distance in 1..=DISTANCE as u64 {
+    // What a reorder window covers was tried when the frame came.
+    let tried = window as u64;
+    for distance in tried + 1..=tried + DISTANCE as u64 {
         if search.opens_at(key, next.saturating_add(2 * distance)) {
             return Diagnosis::Ahead { distance };
         }

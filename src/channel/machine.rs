@@ -640,6 +640,7 @@ impl<S: Suite> Channel<S> {
         Some(diagnosis::diagnose(
             frame.bytes(),
             self.role,
+            self.window.as_ref().map_or(0, Window::size),
             &self.sealer,
             &self.opener,
             static_key,

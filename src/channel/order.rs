@@ -116,6 +116,11 @@ impl Window {
         })
     }
 
+    /// How many counters behind the one that is due it covers.
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
+
     /// Finds out where a frame belongs.
     pub(super) fn place<K: PairKey>(
         &mut self,

@@ -355,7 +355,7 @@ fn a_live_trace_is_explained_drawn_and_compared() {
     let (scene, _) = pairing(|scene| scene.alter = true);
     let altered = scene.nodes[1].open.trace();
     let explanation = explain(&altered);
-    assert_eq!(explanation.cause(), Cause::Tampered, "{explanation:?}");
+    assert_eq!(explanation.cause(), Cause::BadKeyMessage, "{explanation:?}");
     assert_eq!(explanation.findings[0].step.as_deref(), Some("key"));
     // The same until the first altered message.
     let parted = diff(&well, &altered).expect("another run");

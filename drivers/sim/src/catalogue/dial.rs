@@ -1,6 +1,7 @@
 //! Two who dial each other at once.
 
 use chumwire::establish::Group;
+use chumwire::fault::Why;
 use chumwire::node::Event;
 
 use crate::deployed::DeployedEvent;
@@ -22,7 +23,9 @@ fn truth(stage: &mut Stage, ids: &[PartyId]) -> Truth {
     let duplicate = ids.iter().any(|id| {
         stage.world.events(*id).any(|event| {
             matches!(event, Event::Ended { fault: Some(fault), .. }
-                if matches!(fault.why.code(), "duplicate" | "replaced"))
+                if matches!(fault.why.code(), "duplicate" | "replaced")
+                    || matches!(&fault.why, Why::ClosedByPeer { reason, .. }
+                        if reason.contains("Duplicate") || reason.contains("replaced")))
         })
     });
     stage.note(if duplicate { "collided" } else { "one" }.into());

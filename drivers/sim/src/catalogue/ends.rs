@@ -3,9 +3,12 @@
 use chumwire::fault::Why;
 use chumwire::node::Event;
 use chumwire::pairing::InvitationState;
+use chumwire::relay::RelayEvent;
+use chumwire::step::Step;
 use chumwire::time::Micros;
 
-use crate::party::PartyId;
+use crate::link::LinkId;
+use crate::party::{PartyId, Told};
 use crate::scenario::{
     Meeting, Scenario, Stage, Stop, Truth, Via, Who, end_of, ends, is_quiet, pairings, relay_stats,
 };
@@ -108,6 +111,7 @@ pub(super) const CLOSE_MID_STEP: Scenario = Scenario {
         }
         let dialled = stage.world.link_of(meeting.joiner, conn);
         let last = stage.world.last_delivery();
+        let mut causes = vec!["connection_lost"];
         let shuts = via == Via::Relay && stage.pick(4) == 0;
         if shuts {
             stage.note("the relay shuts down".into());
@@ -117,6 +121,10 @@ pub(super) const CLOSE_MID_STEP: Scenario = Scenario {
                 .world
                 .on_relay(relay, |relay, now| relay.shutdown(now));
         } else if let Some((link, _)) = if at == 0 { dialled } else { last } {
+            let is_dialled = dialled.is_some_and(|(dialled, _)| dialled == link);
+            if via == Via::Relay && !is_dialled && is_spare(stage, link) {
+                causes.insert(0, "spare_died");
+            }
             stage.world.cut(link);
         }
         stage.run(14_000)?;
@@ -140,20 +148,62 @@ pub(super) const CLOSE_MID_STEP: Scenario = Scenario {
             stage.world.crash(relay);
             stage.world.restart(relay);
             stage.run(25_000)?;
-            return Ok(Truth::of(&["shutdown", "peer_closed"]));
+            return Ok(Truth::of(&[
+                "shutdown",
+                "peer_closed",
+                "unreachable",
+                "party_crashed",
+            ]));
         }
         check(stage, &meeting)?;
         let faulty = any_fault(stage);
-        if stage.one_of(&["once", "again"]) == "again" && again(stage, via, &meeting)? && !faulty {
-            return Ok(Truth::of(&["invitation_used", "connection_lost"]));
-        }
-        Ok(match faulty {
-            true => Truth::of(&["connection_lost"]),
+        let again = stage.one_of(&["once", "again"]) == "again" && again(stage, via, &meeting)?;
+        if again {
+            causes.push(used_up(stage, &meeting));
+        } else if !faulty {
             // All had been said.
-            false => Truth::of(&["nothing_wrong", "connection_lost"]),
-        })
+            causes.push("nothing_wrong");
+        }
+        Ok(Truth::of(&causes))
     },
 };
+
+/// A crash, and what others see of it who come while the party is away.
+fn crashed() -> Truth {
+    Truth::of(&["party_crashed", "unreachable", "nobody_listening"])
+}
+
+/// How the inviter tells of an invitation that was used.
+fn used_up(stage: &Stage, meeting: &Meeting) -> &'static str {
+    let knows = stage.who(meeting.inviter) == Some(Who::Ours)
+        && stage
+            .world
+            .node(meeting.inviter)
+            .invitations()
+            .next()
+            .is_some();
+    // Neither a double nor who was started anew remembers it.
+    match knows {
+        true => "invitation_used",
+        false => "invitation_unknown",
+    }
+}
+
+/// Whether a link to the relay is a spare connection, or becomes one, and its listener has not heard a request on it.
+fn is_spare(stage: &Stage, link: LinkId) -> bool {
+    let info = stage.world.links().find(|info| info.id == link);
+    let Some(info) = info else { return false };
+    let (party, conn) = info.dialler;
+    if stage.who(party) == Some(Who::Ours) && stage.world.is_up(party) {
+        let mut all = stage.world.node(party).connections();
+        return all.any(|own| own.conn == conn && own.step <= Step::Handover);
+    }
+    let used = stage.world.told().iter().any(|(_, _, told)| {
+        matches!(told, Told::Relay(RelayEvent::HandedOver { spare, initiator, .. })
+            if [Some(*spare), Some(*initiator)].contains(&info.accepted))
+    });
+    !used
+}
 
 pub(super) const CRASH_RESTART: Scenario = Scenario {
     name: "crash-restart",
@@ -180,7 +230,7 @@ pub(super) const CRASH_RESTART: Scenario = Scenario {
             None => {
                 stage.run(at)?;
                 stage.world.crash(victim);
-                Truth::of(&["party_crashed"])
+                crashed()
             }
             Some(fault) => {
                 stage.run(3_000)?;
@@ -200,7 +250,7 @@ pub(super) const CRASH_RESTART: Scenario = Scenario {
                     }
                     _ => {
                         stage.require(!stage.world.is_up(victim), "it has crashed")?;
-                        Truth::of(&["party_crashed"])
+                        crashed()
                     }
                 }
             }
@@ -216,11 +266,9 @@ pub(super) const CRASH_RESTART: Scenario = Scenario {
             stage.equal(&known, &stored, "what is known is what is stored")?;
         }
         check(stage, &meeting)?;
-        if stage.one_of(&["once", "again"]) == "again"
-            && again(stage, via, &meeting)?
-            && truth == Truth::nothing()
-        {
-            return Ok(Truth::of(&["invitation_used", "invitation_unknown"]));
+        let mut truth = truth;
+        if stage.one_of(&["once", "again"]) == "again" && again(stage, via, &meeting)? {
+            truth.causes.push(used_up(stage, &meeting));
         }
         Ok(truth)
     },
@@ -267,6 +315,7 @@ pub(super) const RELAY_RESTART: Scenario = Scenario {
             })?;
             stage.require(paired, "both have paired at last")?;
         }
-        Ok(Truth::of(&["party_crashed"]))
+        // Who dials meanwhile finds nobody there.
+        Ok(Truth::of(&["party_crashed", "unreachable"]))
     },
 };

@@ -137,6 +137,9 @@ causes! {
     FrameBeforeKey = "frame_before_key", PeerOrWay, 0,
         "An encrypted frame came before the key message: probably it belongs to another connection.",
         "Look for a relay or a driver that mixes up connections, or hands messages of an old one to a new one.";
+    BadKeyMessage = "bad_key_message", PeerOrWay, 1,
+        "What came where the key message is due does not open: it was altered on the way, made with another key, or is none.",
+        "See that the invitation is of this very instance; a trace of the other side tells whether it was altered.";
     FrameOvertookKey = "frame_overtook_key", Way, 0,
         "The acceptor's first frame overtook its key message.",
         "Something on the way does not keep the order of messages; a reorder window (`--reorder-window`) bears it.";
@@ -159,7 +162,7 @@ causes! {
         "A frame was cut short.",
         "Look for a relay or proxy that cuts messages, or a limit on their size.";
     Tampered = "tampered", PeerOrWay, 0,
-        "A message was altered on the way, cut, or made with a wrong key.",
+        "A message was altered on the way, cut, made with a wrong key, or is far out of its order.",
         "Compare with a trace of the other side: a message whose hash differs was altered on the way.";
     Mirrored = "mirrored", Way, 0,
         "One's own messages came back.",
@@ -192,7 +195,7 @@ causes! {
         "The connection broke off.",
         "Look at the network, or at the machine on the other side.";
     PartyCrashed = "party_crashed", Host, 2,
-        "The other side ended without a word.",
+        "A machine ended without a word: it crashed, or was killed.",
         "Look at why it ended; what was stored is there when it starts again.";
     SpareDied = "spare_died", Way, 4,
         "A listener's spare connection died before it could be used; another one can be.",

@@ -269,12 +269,15 @@ impl<'a> Facts<'a> {
         if self.replayed_key(key, conn) {
             return Cause::ReplayedKeyMessage;
         }
-        match received(conn)
-            .last()
-            .map(|passed| self.was_altered(key, conn, passed))
-        {
-            Some(Altered::Shorter) => Cause::Truncated,
-            _ => Cause::Tampered,
+        let Some(last) = last_before_end(conn) else {
+            return Cause::BadKeyMessage;
+        };
+        match self.was_altered(key, conn, last) {
+            Altered::Shorter => Cause::Truncated,
+            Altered::Otherwise => Cause::Tampered,
+            // A frame can have the length of a key message. The first binary message of a side is its key.
+            Altered::No if !self.sent_before(key, last).is_empty() => Cause::FrameOvertookKey,
+            Altered::No | Altered::NotShown => Cause::BadKeyMessage,
         }
     }
 
