@@ -53,9 +53,9 @@ pub(crate) enum Command {
     },
     /// Say what went wrong in a trace, whose fault it is, and what to do
     Explain {
-        /// A trace, simulated or of --trace
-        #[arg(value_name = "FILE")]
-        trace: PathBuf,
+        /// A trace, simulated or of --trace; several of one event, of both sides and the relay, tell more
+        #[arg(value_name = "FILE", required = true)]
+        traces: Vec<PathBuf>,
     },
 }
 
@@ -74,9 +74,9 @@ pub(crate) enum Sim {
     },
     /// Draw a trace as a sequence diagram
     Draw {
-        /// The trace
-        #[arg(value_name = "FILE")]
-        trace: PathBuf,
+        /// The trace, or those of several machines
+        #[arg(value_name = "FILE", required = true)]
+        traces: Vec<PathBuf>,
     },
     /// Show where two traces part
     Diff {
@@ -101,7 +101,7 @@ pub(crate) struct SimRun {
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     pub(crate) seeds: Option<Range<u64>>,
     /// A fault that all links have besides, with its rate from 0 to 1; then only the invariants are checked
-    #[arg(long, value_name = "NAME=RATE")]
+    #[arg(long, value_name = "NAME=RATE", num_args = 1..)]
     pub(crate) fault: Vec<String>,
     /// The reorder window of all nodes [default: what each scenario is about]
     #[arg(long, value_name = "W", value_parser = window())]

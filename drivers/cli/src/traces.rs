@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chumwire::io::Machine;
 use chumwire::time::Millis;
-use chumwire_trace::{Header, Line, Origin, Sink, Start, Traced, Writer};
+use chumwire_trace::{Header, Line, Merged, Origin, Sink, Start, Trace, Traced, Writer, merge};
 
 use crate::failure::Failure;
 use crate::log;
@@ -121,12 +121,36 @@ fn open(path: &Path, secret: bool) -> std::io::Result<File> {
 ///
 /// # Errors
 /// `bad_trace`
-pub(crate) fn read(path: &Path) -> Result<chumwire_trace::Trace, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Trace, Failure> {
     let bad = |error: &dyn std::fmt::Display| {
         Failure::new("bad_trace", format_args!("{}: {error}", path.display()))
     };
     let file = File::open(path).map_err(|error| bad(&error))?;
-    chumwire_trace::Trace::read(std::io::BufReader::new(file)).map_err(|error| bad(&error))
+    Trace::read(std::io::BufReader::new(file)).map_err(|error| bad(&error))
+}
+
+/// Reads one trace, or puts those of several machines together. Each machine is then called by its file.
+///
+/// # Errors
+/// `bad_trace`
+pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Merged, Failure> {
+    if let [path] = paths {
+        let trace = read(path)?;
+        let from = (0..trace.lines.len()).map(|index| Some((0, index + 2)));
+        return Ok(Merged {
+            from: from.collect(),
+            trace,
+        });
+    }
+    let mut traces: Vec<(String, Trace)> = Vec::new();
+    for path in paths {
+        let mut name = path.file_stem().unwrap_or_default().display().to_string();
+        if traces.iter().any(|(other, _)| *other == name) {
+            name = path.display().to_string();
+        }
+        traces.push((name, read(path)?));
+    }
+    Ok(merge(traces))
 }
 
 /// Writes a text to a file.

@@ -14,7 +14,7 @@ use chumwire::relay::{Relay, RelayConfig};
 use chumwire::time::{Micros, Millis, Now};
 use chumwire_trace::{
     Cause, Header, Line, NodeStart, NotReplayed, Origin, RelayStart, Sink, Start, Trace, Traced,
-    What, diff, draw, explain, replay, text_of,
+    What, diff, draw, explain, merge, replay, text_of,
 };
 
 /// A trace in memory, and where its lines come in.
@@ -388,4 +388,69 @@ fn a_pairing_is_told_by_its_event() {
         .iter()
         .filter(|line| matches!(line.what, What::Paired { .. }));
     assert_eq!(paired.count(), 1);
+}
+
+/// Each machine's trace alone leaves open what the traces together show, though every clock is another.
+#[test]
+fn traces_of_both_sides_together_show_more() {
+    let skewed = |memory: &Memory, hours: u64| {
+        let mut trace = memory.trace();
+        trace.header.wall += hours * 3_600_000;
+        trace
+    };
+    for with_relay in [false, true] {
+        let (scene, _) = pairing(|scene| scene.alter = true);
+        let mut traces = vec![
+            ("alice".to_owned(), skewed(&scene.nodes[0].open, 5)),
+            ("bob".to_owned(), skewed(&scene.nodes[1].open, 0)),
+        ];
+        if with_relay {
+            traces.push(("relay".to_owned(), skewed(&scene.relay.open, 2)));
+        }
+        assert_eq!(explain(&traces[1].1).cause(), Cause::BadKeyMessage);
+        let merged = merge(traces);
+        let explanation = explain(&merged.trace);
+        // Alice's own mistake comes first: she tried her own invitation.
+        let first = &explanation.findings[1];
+        assert_eq!(
+            (first.cause, first.who.as_deref()),
+            (Cause::Tampered, Some("bob"))
+        );
+        // The line is told as in the file that it is from.
+        let line = first.line.expect("a line");
+        let (file, number) = merged.from[line - 2].expect("of a file");
+        let bob = scene.nodes[1].open.trace();
+        assert_eq!(file, 1);
+        assert!(matches!(bob.lines[number - 2].what, What::Ended { .. }));
+        let drawn = draw(&merged.trace);
+        assert!(
+            drawn
+                .lines()
+                .next()
+                .is_some_and(|lanes| lanes.contains("alice") && lanes.contains("bob"))
+        );
+        assert!(drawn.contains("72 B"), "{drawn}");
+    }
+}
+
+#[test]
+fn a_pairing_that_went_well_is_well_in_all_traces_together() {
+    let (scene, _) = pairing(|_| {});
+    let traces = [
+        &scene.relay.open,
+        &scene.nodes[0].open,
+        &scene.nodes[1].open,
+    ];
+    let names = ["relay", "alice", "bob"].map(String::from);
+    let merged = merge(names.into_iter().zip(traces.map(Memory::trace)).collect());
+    let explanation = explain(&merged.trace);
+    let causes: Vec<Cause> = explanation.findings.iter().map(|f| f.cause).collect();
+    assert_eq!((causes, explanation.paired), (vec![Cause::Oneself], 2));
+    // Every message came after it was sent.
+    let links = merged
+        .trace
+        .lines
+        .iter()
+        .filter(|line| matches!(line.what, What::Linked { .. }));
+    assert!(links.count() >= 3, "two spares and the joiner, at least");
 }

@@ -33,7 +33,7 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Init(args) => return init::init(args, output),
         Command::Run(args) => return run::run(args, output).await,
         Command::Demo => return demo::demo(output).await,
-        Command::Explain { trace } => return explain::explain(&trace, output),
+        Command::Explain { traces } => return explain::explain(&traces, output),
         Command::Sim { command } => return sim::sim(command, output),
         Command::Whoami(home) => (home, Use::default(), Request::Whoami),
         Command::Contacts(home) => (home, Use::default(), Request::Contacts),

@@ -99,6 +99,18 @@ fn a_pairing_is_recorded_by_all_three_and_each_runs_again() {
         assert!(drawn.contains("communication_request"), "{who}\n{drawn}");
         assert_eq!(run(&["sim", "diff", &open, &open]).ok()[0]["same"], true);
     }
+    let all = PARTIES.map(|who| files.name(&format!("{who}.open")));
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let told = &run(&[&["explain"], &all[..]].concat()).ok()[0];
+    assert_eq!(
+        (&told["cause"], &told["paired"]),
+        (&"nothing_wrong".into(), &2.into())
+    );
+    let drawn = &run(&[&["sim", "draw"], &all[..]].concat()).ok()[0];
+    let drawn = drawn["text"].as_str().expect("a picture");
+    for name in ["relay", "alice", "bob", "identity"] {
+        assert!(drawn.contains(name), "{name}\n{drawn}");
+    }
     let (alice, bob) = (files.name("alice.open"), files.name("bob.open"));
     let parted = &run(&["sim", "diff", &alice, &bob]).ok()[0];
     assert_eq!(parted["same"], false);
@@ -177,6 +189,10 @@ fn failures_of_real_processes_are_explained() {
     assert_eq!(told["cause"], "peer_closed", "{told}");
     drop(invite.interrupt());
     assert_eq!(explained(&path)["cause"], "invitation_unknown");
+    // Both sides together: one knows.
+    let both = run(&["explain", &files.name("wrong"), &path]).ok();
+    assert_eq!(both[0]["cause"], "invitation_unknown", "{both:?}");
+    assert_eq!(both[0]["others"], Value::Array(Vec::new()), "{both:?}");
     relay.interrupt().ok();
 }
 

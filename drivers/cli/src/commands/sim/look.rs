@@ -1,6 +1,6 @@
 //! What is done with a trace that is there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chumwire::crypto::Nacl;
 use chumwire_sim::Scheduled;
@@ -10,14 +10,14 @@ use super::campaign::{no_scenario, setting};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::traces::read;
+use crate::traces::{read, read_all};
 
 /// Draws it.
 ///
 /// # Errors
 /// `bad_trace`
-pub(super) fn draw(path: &Path, output: Output) -> Result<(), Failure> {
-    let text = chumwire_trace::draw(&read(path)?);
+pub(super) fn draw(paths: &[PathBuf], output: Output) -> Result<(), Failure> {
+    let text = chumwire_trace::draw(&read_all(paths)?.trace);
     output.event(&Event::Drawing { text });
     Ok(())
 }

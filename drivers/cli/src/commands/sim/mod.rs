@@ -26,7 +26,7 @@ pub(super) fn sim(command: Sim, output: Output) -> Result<(), Failure> {
         }
         Sim::Run(args) => campaign::run(&args, output),
         Sim::Replay { trace } => look::replay(&trace, output),
-        Sim::Draw { trace } => look::draw(&trace, output),
+        Sim::Draw { traces } => look::draw(&traces, output),
         Sim::Diff { one, other } => look::diff(&one, &other, output),
     }
 }
