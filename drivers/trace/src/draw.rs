@@ -43,6 +43,22 @@ pub fn draw(trace: &Trace) -> String {
     let mut diagram = Diagram::new(MARGIN, lanes.iter().copied());
     let mut ends = Ends::new();
     let (lost, names) = (lost(trace), names(&trace.lines));
+    let by_hash: BTreeMap<&str, &Name<'_>> = names
+        .iter()
+        .filter_map(|(index, name)| {
+            let (What::Sent { message, .. } | What::Received { message, .. }) =
+                &trace.lines[*index].what
+            else {
+                return None;
+            };
+            Some((message.hash.as_deref()?, name))
+        })
+        .collect();
+    // Who does not say what a message is, may have it from somebody who does.
+    let name = |index: usize, message: &Passing| {
+        let same = || by_hash.get(message.hash.as_deref()?).copied();
+        names.get(&index).or_else(same)
+    };
     for (index, line) in trace.lines.iter().enumerate() {
         let at = Micros(line.at).to_string();
         let who = lane(&line.who);
@@ -59,7 +75,7 @@ pub fn draw(trace: &Trace) -> String {
                 let from = ends
                     .get(&(&*line.who, *conn))
                     .map_or(outside, |end| lane(end.0));
-                let (label, stroke) = label(message, *conn, names.get(&index));
+                let (label, stroke) = label(message, *conn, name(index, message));
                 // A mirror sends one's own messages back.
                 if from != who {
                     diagram.arrow(&at, from, who, &label, stroke);
@@ -67,7 +83,7 @@ pub fn draw(trace: &Trace) -> String {
             }
             What::Sent { conn, message } => {
                 let to = ends.get(&(&*line.who, *conn)).map(|end| lane(end.0));
-                let (label, stroke) = label(message, *conn, names.get(&index));
+                let (label, stroke) = label(message, *conn, name(index, message));
                 match to {
                     Some(to) if lost.binary_search(&index).is_ok() => {
                         diagram.arrow(&at, who, to, &label, Stroke::Lost);
@@ -77,6 +93,10 @@ pub fn draw(trace: &Trace) -> String {
                 }
             }
             What::Interfered { fault } => diagram.remark(&at, outside, fault),
+            // Each message that is sent shows by itself.
+            What::Called { call, .. } if call != "send" => {
+                diagram.remark(&at, who, &line.what.to_string());
+            }
             what if is_told(what) => diagram.remark(&at, who, &what.to_string()),
             _ => {}
         }
@@ -91,7 +111,6 @@ const fn is_told(what: &What) -> bool {
         What::Started { .. }
             | What::Stopped
             | What::Accepted { conn: None, .. }
-            | What::Called { .. }
             | What::Closing { .. }
             | What::Closed { .. }
             | What::Online { .. }

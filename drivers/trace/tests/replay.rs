@@ -143,7 +143,7 @@ impl Scene {
                         _ => self.nodes[who]
                             .machine
                             .poll(&mut bytes)
-                            .map(|effect| simple(effect, |id| Simple::Store(id))),
+                            .map(|effect| simple(effect, Simple::Store)),
                     };
                 let Some(effect) = effect else { continue };
                 any = true;
