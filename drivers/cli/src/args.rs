@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chumwire::limits;
 use chumwire::time::Micros;
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::traces::Traces;
 
@@ -106,12 +106,26 @@ pub(crate) struct SimRun {
     /// The reorder window of all nodes [default: what each scenario is about]
     #[arg(long, value_name = "W", value_parser = window())]
     pub(crate) reorder_window: Option<usize>,
+    /// Where choices come from
+    #[arg(long, value_enum, default_value_t = Source::Seeded)]
+    pub(crate) chooser: Source,
     /// Write down the run, or the first one that fails
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Run only the I-th of N parts of the seeds; I counts from 0, and N stands for 0
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub(crate) shard: Option<(u64, u64)>,
+}
+
+/// Where the choices of a simulated run come from.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Source {
+    /// Each from the seed
+    Seeded,
+    /// By the seed, some kinds of faults never happen and others often
+    Swarm,
+    /// By priorities that the seed draws, with three changes: who comes first, comes first for long
+    Pct,
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, &'static str> {

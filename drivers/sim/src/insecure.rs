@@ -4,13 +4,25 @@
 
 use chumwire::crypto::{Forged, KEY, NONCE, PairKey, RawKey, Secret, SmallOrder, Suite, TAG};
 
+use crate::invariants::ledger::{self, Words};
+use crate::invariants::secrets::Counted;
+
 /// Keyed checksums in the place of cryptography. Anybody can break it; nobody meets it by accident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Insecure;
 
-/// The key of a pair.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct InsecureKey([u64; 4]);
+/// The key of a pair. Worlds count how many of them live, and whose they are.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct InsecureKey {
+    words: Words,
+    counted: Counted,
+}
+
+impl core::fmt::Debug for InsecureKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("InsecureKey").field(&self.words).finish()
+    }
+}
 
 /// A permutation of 64 bits in which every input bit moves every output bit (the finisher of splitmix64).
 pub(crate) const fn mix(mut x: u64) -> u64 {
@@ -57,13 +69,13 @@ impl Suite for Insecure {
             // Symmetric in the two public keys, so both sides get the same.
             *word = mix(mix(own[i]).wrapping_add(mix(peer[i])) ^ i as u64);
         }
-        Ok(InsecureKey(key))
+        Ok(InsecureKey::of(key))
     }
 }
 
 impl RawKey for InsecureKey {
     fn from_raw(key: Secret<KEY>) -> Self {
-        Self(words(key.expose()))
+        Self::of(words(key.expose()))
     }
 }
 
@@ -86,8 +98,13 @@ const ODD: [u64; 4] = [
 struct State([u64; 2]);
 
 impl InsecureKey {
+    fn of(words: Words) -> Self {
+        let counted = Counted::new();
+        Self { words, counted }
+    }
+
     fn state(&self, nonce: &[u8; NONCE]) -> State {
-        let Self([a, b, c, d]) = *self;
+        let [a, b, c, d] = self.words;
         let nonce = nonce.as_chunks::<8>().0;
         let word = |i: usize| u64::from_le_bytes(nonce[i]);
         State([
@@ -146,6 +163,7 @@ impl PairKey for InsecureKey {
         body.copy_from_slice(plain);
         state.crypt(body);
         *tag = state.tag(body);
+        ledger::sealed(&self.words, nonce, *tag, body.len());
     }
 
     fn open(&self, nonce: &[u8; NONCE], sealed: &[u8], plain: &mut [u8]) -> Result<(), Forged> {
@@ -156,6 +174,7 @@ impl PairKey for InsecureKey {
         }
         plain.copy_from_slice(body);
         state.crypt(plain);
+        ledger::opened(&self.words, nonce, *tag, body.len());
         Ok(())
     }
 
@@ -189,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_box_opens_whole_under_its_key_and_nonce_alone() {
-        let key = InsecureKey([1, 2, 3, 4]);
+        let key = InsecureKey::of([1, 2, 3, 4]);
         for length in [0, 1, 7, 8, 9, 100] {
             let plain: Vec<u8> = (0..length).collect();
             let mut sealed = vec![0; plain.len() + TAG];
@@ -199,7 +218,7 @@ mod tests {
             assert_eq!(opened, plain);
             assert!(key.verify(&[7; NONCE], &sealed));
             assert!(!key.verify(&[8; NONCE], &sealed));
-            assert!(!InsecureKey([1, 2, 3, 5]).verify(&[7; NONCE], &sealed));
+            assert!(!InsecureKey::of([1, 2, 3, 5]).verify(&[7; NONCE], &sealed));
             for bit in 0..sealed.len() * 8 {
                 let mut altered = sealed.clone();
                 altered[bit / 8] ^= 1 << (bit % 8);

@@ -18,6 +18,7 @@ pub mod catalogue;
 mod chooser;
 pub mod deployed;
 mod insecure;
+mod invariants;
 mod link;
 mod party;
 mod puppet;

@@ -6,6 +6,7 @@ use chumwire::io::{Machine, StoreId};
 use chumwire_sim::catalogue::{catalogue, scenario};
 use chumwire_sim::scenario::{Run, Scenario, Setting, Stage, Stop, Truth, Via, Who};
 use chumwire_sim::{Bytes, Chooser, Faults, Pct, Scheduled, Seeded, Swarm};
+use chumwire_trace::Cause;
 
 fn check(scenario: &Scenario, setting: &Setting, seed: u64) -> Run {
     let run = scenario.run(setting, Seeded::new(seed));
@@ -163,49 +164,12 @@ fn races_are_lost_and_won() {
 
 #[test]
 fn causes_are_known_ones() {
-    const CODES: &[&str] = &[
-        "nothing_wrong",
-        "not_paired",
-        "wrong_key_in_invitation",
-        "nobody_listening",
-        "both_accept",
-        "both_connect",
-        "wrong_start",
-        "frame_before_key",
-        "frame_overtook_key",
-        "reordered",
-        "duplicate_frame",
-        "duplicate_flood",
-        "lost_frame",
-        "truncated",
-        "tampered",
-        "mirrored",
-        "challenge_reflected",
-        "unasked_pong",
-        "too_many_half_open",
-        "cross_connection",
-        "plaintext_after_handshake",
-        "silent_peer",
-        "peer_closed",
-        "connection_lost",
-        "spare_died",
-        "invitation_used",
-        "invitation_expired",
-        "invitation_unknown",
-        "invitation_held",
-        "duplicate_connection",
-        "keepalive",
-        "replayed_key_message",
-        "storage_failed",
-        "malformed_message",
-        "party_crashed",
-        "shutdown",
-    ];
+    let codes: Vec<&str> = Cause::ALL.iter().map(|cause| cause.code()).collect();
     for scenario in catalogue() {
         for seed in 0..40 {
             let truth = check(scenario, &Setting::default(), seed).truth;
             for cause in truth.causes {
-                assert!(CODES.contains(&cause), "{}: {cause}", scenario.name);
+                assert!(codes.contains(&cause), "{}: {cause}", scenario.name);
             }
         }
     }

@@ -119,6 +119,9 @@ fn shards_are_the_whole_and_faults_and_windows_can_be_asked_for() {
         runs(&["--fault", "loss=0.2", "--fault", "duplicate=0.1"]),
         50
     );
+    for chooser in ["swarm", "pct"] {
+        assert_eq!(runs(&["--chooser", chooser, "--fault", "loss=0.1"]), 50);
+    }
     let hash = |args: &[&str]| {
         sim(&[&["run", "pairing", "--seed", "1"], args].concat())[0]["traceHash"].clone()
     };

@@ -49,7 +49,7 @@ faults! {
     cut Cut,
     /// From this message on nothing passes any more, and nobody is told.
     silence Silence,
-    /// Whoever the message goes to crashes before it comes, and starts again.
+    /// Whoever the message goes to crashes before it comes, and starts again at once.
     crash Crash,
     /// A message is lost.
     loss Loss,

@@ -87,7 +87,7 @@ impl Passage {
         self.clogged = Some(time);
     }
 
-    /// Whoever it goes to crashes and starts again.
+    /// Whoever it goes to crashes and starts again at once.
     pub const fn crash(&mut self) {
         self.crash = true;
     }

@@ -6,6 +6,7 @@ mod faults;
 mod layer;
 mod pipe;
 mod rules;
+mod table;
 
 use chumwire::io::ConnId;
 use chumwire::time::Micros;
@@ -15,6 +16,7 @@ pub use layer::{Layer, Parcel, Passage};
 pub(crate) use pipe::{Item, Pipe};
 pub(crate) use rules::Ruling;
 pub use rules::{Act, Match, Rule, RuleId};
+pub(crate) use table::Links;
 
 use crate::chooser::{Choice, Chooser};
 use crate::party::PartyId;

@@ -192,6 +192,15 @@ impl Pipe {
         self.unread = 0;
     }
 
+    /// Whether the news that all has gone out is due, and has to be sent on its way.
+    pub(crate) const fn start_draining(&mut self, capacity: usize) -> bool {
+        let due = self.undrained && !self.draining && self.unread <= capacity;
+        if due {
+            (self.undrained, self.draining) = (false, true);
+        }
+        due
+    }
+
     /// Whether arrivals have to wait behind others.
     pub(crate) fn is_blocked(&self) -> bool {
         self.paused || !self.held.is_empty()

@@ -70,7 +70,7 @@ pub enum Act {
     Clog(Micros),
     /// It is read together with those behind it.
     Merge,
-    /// Whoever it goes to crashes and starts again.
+    /// Whoever it goes to crashes and starts again at once.
     Crash,
 }
 

@@ -1,4 +1,4 @@
-//! What parties want done, and the checks after every step.
+//! What parties want done.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use chumwire::crypto::Suite;
 use chumwire::io::{Closed, ConnId, Effect, Kind};
 use chumwire_trace::{Line, Passing, What};
 
+use super::World;
 use super::later::Later;
-use super::{Running, Violation, World};
 use crate::chooser::Choice;
 use crate::link::{Item, Link, LinkId, Passage, Side};
 use crate::party::{Action, PartyId, Told};
@@ -35,6 +35,7 @@ impl<S: Suite> World<S> {
             }
         }
         self.recycle(bytes);
+        self.leave();
         self.touch(id);
     }
 
@@ -45,7 +46,7 @@ impl<S: Suite> World<S> {
             Effect::Pause(conn) => {
                 self.record(id, || What::Paused { conn: conn.0 });
                 if let Some((link, side)) = self.link_of(id, conn)
-                    && let Some(link) = self.links.get_mut(&link)
+                    && let Some(link) = self.links.get_mut(link)
                 {
                     link.to_mut(side).paused = true;
                 }
@@ -53,7 +54,7 @@ impl<S: Suite> World<S> {
             Effect::Resume(conn) => {
                 self.record(id, || What::Resumed { conn: conn.0 });
                 if let Some((at, side)) = self.link_of(id, conn)
-                    && let Some(link) = self.links.get_mut(&at)
+                    && let Some(link) = self.links.get_mut(at)
                 {
                     link.to_mut(side).paused = false;
                     if link.to(side).has_held() {
@@ -78,6 +79,9 @@ impl<S: Suite> World<S> {
         {
             self.record(id, || what);
         }
+        if let Told::Message(conn, bytes) = &told {
+            self.heard(id, *conn, bytes);
+        }
         match told {
             Told::Message(_, bytes) if !self.config.messages => {
                 self.handed += 1;
@@ -98,9 +102,7 @@ impl<S: Suite> World<S> {
         let mut link = Link::new(self.config.profile, (id, conn), listener);
         let at = link.arrival(self.now, &mut self.chooser);
         link.to_mut(Side::Listener).push(at, Item::Dial);
-        let link_id = LinkId(self.next_link);
-        self.next_link += 1;
-        self.links.insert(link_id, link.into());
+        let link_id = self.links.add(link);
         self.parties[id.0]
             .conns
             .insert(conn, (link_id, Side::Dialler));
@@ -119,7 +121,7 @@ impl<S: Suite> World<S> {
             conn: conn.0,
             message: Passing::of(kind, &bytes, false),
         });
-        let Some(link) = self.links.get_mut(&at) else {
+        let Some(link) = self.links.get_mut(at) else {
             return;
         };
         if self.rules.is_empty() && link.is_plain() {
@@ -127,16 +129,19 @@ impl<S: Suite> World<S> {
             let pipe = link.to_mut(side.other());
             pipe.push(arrival, Item::Message(kind, bytes));
             pipe.undrained = true;
-        } else if !self.send_through(at, side, kind, bytes) {
-            return;
+            self.agenda.arm(self.now, at, side.other(), pipe);
+            if pipe.start_draining(self.config.capacity) {
+                self.drain_later(at, side);
+            }
+        } else if self.send_through(at, side, kind, bytes) {
+            self.rearm(at);
+            self.let_drain(at, side);
         }
-        self.rearm(at);
-        self.let_drain(at, side);
     }
 
     /// Sends a message through rules and layers. False if the link has broken.
     fn send_through(&mut self, at: LinkId, side: Side, kind: Kind, bytes: Vec<u8>) -> bool {
-        let Some(link) = self.links.get_mut(&at) else {
+        let Some(link) = self.links.get_mut(at) else {
             return false;
         };
         let mut passage = Passage::new(side.other(), kind, bytes);
@@ -158,7 +163,7 @@ impl<S: Suite> World<S> {
         for parcel in passage.parcels {
             let towards = if parcel.back { side } else { side.other() };
             let item = Item::Message(parcel.kind, parcel.bytes);
-            let Some(link) = self.links.get_mut(&at) else {
+            let Some(link) = self.links.get_mut(at) else {
                 return false;
             };
             if parcel.after > 0 {
@@ -170,7 +175,7 @@ impl<S: Suite> World<S> {
                 pipe.put_ahead(arrival, item, parcel.ahead, parcel.merged);
             }
         }
-        if let Some(link) = self.links.get_mut(&at) {
+        if let Some(link) = self.links.get_mut(at) {
             let pipe = link.to_mut(side.other());
             pipe.silent |= passage.silent;
             pipe.undrained = true;
@@ -194,7 +199,7 @@ impl<S: Suite> World<S> {
             code,
             reason: reason.clone(),
         });
-        let Some(link) = self.links.get_mut(&at) else {
+        let Some(link) = self.links.get_mut(at) else {
             return;
         };
         let arrival = link.arrival(self.now, &mut self.chooser);
@@ -210,18 +215,18 @@ impl<S: Suite> World<S> {
 
     /// Forgets a link that nobody is at.
     pub(super) fn sweep(&mut self, id: LinkId) {
-        let left = |link: &Box<Link>| Side::BOTH.iter().any(|side| !link.is_gone(*side));
-        if self.links.get(&id).is_none_or(left) {
+        let left = |link: &Link| Side::BOTH.iter().any(|side| !link.is_gone(*side));
+        if self.links.get(id).is_none_or(left) {
             return;
         }
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             for side in Side::BOTH {
                 link.to_mut(side).clear();
             }
         }
         // What is due on it is due no more.
         self.rearm(id);
-        self.links.remove(&id);
+        self.links.remove(id);
     }
 
     /// Writes down what a party did or was given.
@@ -237,7 +242,7 @@ impl<S: Suite> World<S> {
         if !self.config.trace {
             return;
         }
-        let ends = self.links.get(&id).and_then(|link| link.info(id));
+        let ends = self.links.get(id).and_then(|link| link.info(id));
         let fault = match ends {
             Some(info) => {
                 let (dialler, listener) = (self.name(info.dialler.0), self.name(info.listener));
@@ -263,35 +268,5 @@ impl<S: Suite> World<S> {
             who,
             what,
         });
-    }
-
-    pub(super) fn violation(&self, what: String) -> Violation {
-        Violation {
-            what,
-            at: self.now,
-            tail: self.trace.tail(60),
-        }
-    }
-
-    /// Looks at whatever this step has touched, and asks the invariants.
-    pub(super) fn check(&mut self) -> Result<(), Violation> {
-        while let Some(id) = self.touched.pop() {
-            self.parties[id.0].touched = false;
-            if !self.config.watch {
-                continue;
-            }
-            let wrong = match self.running(id) {
-                Some(Running::Relay(relay)) => relay.self_check().err().map(String::from),
-                Some(Running::Node(node)) => node.self_check().err(),
-                _ => None,
-            };
-            if let Some(what) = wrong {
-                return Err(self.violation(format!("{}: {what}", self.name(id))));
-            }
-        }
-        for invariant in &self.invariants {
-            invariant(self).map_err(|what| self.violation(what))?;
-        }
-        Ok(())
     }
 }

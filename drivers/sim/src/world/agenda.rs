@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 
 use chumwire::time::Micros;
 
-use crate::link::{LinkId, Side};
+use crate::link::{LinkId, Pipe, Side};
 use crate::party::PartyId;
 
 /// Something that is due: its order among what is due at the same moment, so that a choice by number means the same
@@ -38,6 +38,22 @@ impl Agenda {
             }
         } else {
             self.future.push(Reverse((at, due)));
+        }
+    }
+
+    /// Has the next arrival of a pipe in it, and no other.
+    pub(super) fn arm(&mut self, now: Micros, id: LinkId, side: Side, pipe: &mut Pipe) {
+        let next = pipe.next();
+        if next == pipe.armed {
+            return;
+        }
+        let due = Due::Arrival(id, side);
+        if pipe.armed.is_some_and(|at| at <= now) {
+            self.drop_ready(due);
+        }
+        pipe.armed = next;
+        if let Some(at) = next {
+            self.put(now, at, due);
         }
     }
 

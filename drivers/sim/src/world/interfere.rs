@@ -23,7 +23,7 @@ impl<S: Suite> World<S> {
     pub fn cut(&mut self, id: LinkId) {
         self.interfered(id, "cut");
         let now = self.now;
-        let Some(link) = self.links.get_mut(&id) else {
+        let Some(link) = self.links.get_mut(id) else {
             return;
         };
         for side in Side::BOTH {
@@ -45,7 +45,7 @@ impl<S: Suite> World<S> {
     /// From now on nothing reaches `side`, and nobody is told.
     pub fn silence(&mut self, id: LinkId, side: Side) {
         self.interfered(id, &format!("silent towards the {side:?}"));
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             let pipe = link.to_mut(side);
             pipe.clear();
             pipe.silent = true;
@@ -69,7 +69,7 @@ impl<S: Suite> World<S> {
     pub(super) fn tell_lost(&mut self, id: LinkId, side: Side) {
         self.interfered(id, &format!("lost for the {side:?} alone"));
         let now = self.now;
-        if let Some(link) = self.links.get_mut(&id)
+        if let Some(link) = self.links.get_mut(id)
             && !link.is_gone(side)
         {
             let pipe = link.to_mut(side);
@@ -84,7 +84,7 @@ impl<S: Suite> World<S> {
 
     /// Sets how a link misbehaves from now on.
     pub fn set_faults(&mut self, id: LinkId, faults: Faults) {
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             link.profile.faults = faults;
         }
     }
@@ -96,7 +96,7 @@ impl<S: Suite> World<S> {
 
     /// Wraps a layer around a link: everything that is sent on it passes that layer first.
     pub fn wrap(&mut self, id: LinkId, layer: impl Layer + 'static) {
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             link.layers.push(Box::new(layer));
         }
     }
@@ -116,7 +116,7 @@ impl<S: Suite> World<S> {
     /// A message out of nowhere arrives at `side`: altered, replayed, or another connection's.
     pub fn inject(&mut self, id: LinkId, side: Side, kind: Kind, bytes: &[u8]) {
         let now = self.now;
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             link.to_mut(side)
                 .push(now, Item::Message(kind, bytes.into()));
         }
@@ -127,7 +127,7 @@ impl<S: Suite> World<S> {
     /// wants done after the last of them.
     pub fn merge_reads(&mut self, id: LinkId, side: Side, count: usize) {
         self.interfered(id, &format!("{count} read at once by the {side:?}"));
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             link.to_mut(side).merge(count);
         }
     }
@@ -135,7 +135,7 @@ impl<S: Suite> World<S> {
     /// From now on what arrives at `side` one after the other is at least so far apart.
     pub fn split_reads(&mut self, id: LinkId, side: Side, gap: Micros) {
         self.interfered(id, &format!("slow reads by the {side:?}"));
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             link.to_mut(side).gap = gap;
         }
     }
@@ -143,7 +143,7 @@ impl<S: Suite> World<S> {
     /// Nothing comes out of a pipe until it is [released](Self::release); what goes in waits.
     pub fn clog(&mut self, id: LinkId, side: Side) {
         self.interfered(id, &format!("clogged towards the {side:?}"));
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             link.to_mut(side).clogged = true;
         }
         self.rearm(id);
@@ -151,14 +151,10 @@ impl<S: Suite> World<S> {
 
     /// What has waited in a clogged pipe comes out, all at once and in order.
     pub fn release(&mut self, id: LinkId, side: Side) {
-        if self
-            .links
-            .get(&id)
-            .is_some_and(|link| link.to(side).clogged)
-        {
+        if self.links.get(id).is_some_and(|link| link.to(side).clogged) {
             self.interfered(id, &format!("released towards the {side:?}"));
         }
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             link.to_mut(side).clogged = false;
         }
         self.rearm(id);
@@ -173,7 +169,7 @@ impl<S: Suite> World<S> {
     /// `span`, and released, each at a random moment, when all of them have been.
     pub fn swizzle(&mut self, span: Micros) {
         const STEPS: usize = 16;
-        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        let ids: Vec<LinkId> = self.links.iter().map(|(id, _)| id).collect();
         for (id, side) in ids.into_iter().flat_map(|id| Side::BOTH.map(|s| (id, s))) {
             if self.choose(Choice::Test, 2) == 0 {
                 continue;

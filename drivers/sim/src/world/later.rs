@@ -27,10 +27,8 @@ pub(super) enum Later {
     Release(LinkId, Side),
     /// One side of a link hears that it is gone.
     Lose(LinkId, Side),
-    /// A party crashes, if it still runs as it did.
+    /// A party crashes and starts again, if it still runs as it did.
     Crash(PartyId, u32),
-    /// A party that has crashed starts again, if nothing else has started it.
-    Restart(PartyId, u32),
 }
 
 impl Later {
@@ -39,8 +37,7 @@ impl Later {
             Self::Drained(link, side) | Self::Unhold(link, side) => Actor::Driver(*link, *side),
             Self::Commit(party, ..) | Self::Stored(party, ..) => Actor::Store(*party),
             Self::Late(link, side, _) => Actor::Pipe(*link, *side),
-            Self::Clog(..) | Self::Release(..) | Self::Lose(..) => Actor::World,
-            Self::Crash(..) | Self::Restart(..) => Actor::World,
+            Self::Clog(..) | Self::Release(..) | Self::Lose(..) | Self::Crash(..) => Actor::World,
         }
     }
 }

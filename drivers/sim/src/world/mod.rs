@@ -7,6 +7,7 @@ mod interfere;
 mod later;
 mod parties;
 mod run;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use chumwire_trace::What;
 
 use crate::chooser::{Actor, Chooser, Recording};
 use crate::deployed::{Deployed, DeployedConfig, DeployedEvent};
-use crate::link::{Link, LinkId, LinkInfo, Profile, Ruling, Side};
+use crate::invariants::{Call, Known, Watch};
+use crate::link::{LinkId, LinkInfo, Links, Profile, Ruling, Side};
 use crate::party::{Party, PartyId, Told};
 use crate::puppet::Puppet;
 use crate::store::Store;
@@ -52,7 +54,7 @@ pub struct Config {
     pub schedule: bool,
     /// Whether messages for the embedders of nodes are kept among what was told.
     pub messages: bool,
-    /// Whether invariants are checked after every step.
+    /// Whether everything that must never happen is looked for after every step.
     pub watch: bool,
 }
 
@@ -166,6 +168,8 @@ struct Slot<S: Suite> {
     setup: Setup,
     store: Store,
     starts: u32,
+    /// Who it is, if it is a node of ours.
+    known: Option<Known>,
     clock: Clock,
     conns: BTreeMap<ConnId, (LinkId, Side)>,
     /// When the agenda has its deadline for.
@@ -182,8 +186,7 @@ pub struct World<S: Suite> {
     wall_offset: i64,
     parties: Vec<Slot<S>>,
     touched: Vec<PartyId>,
-    links: BTreeMap<LinkId, Box<Link>>,
-    next_link: u64,
+    links: Links,
     rules: Vec<Ruling>,
     agenda: Agenda,
     laters: Laters,
@@ -194,6 +197,7 @@ pub struct World<S: Suite> {
     last_delivery: Option<(LinkId, Side)>,
     steps_now: u64,
     invariants: Vec<Invariant<S>>,
+    watch: Option<Box<Watch>>,
     /// Buffers of messages, to be used again.
     buffers: Vec<Vec<u8>>,
     /// The candidates of a tie.
@@ -215,8 +219,7 @@ impl<S: Suite> World<S> {
             wall_offset: 0,
             parties: Vec::new(),
             touched: Vec::new(),
-            links: BTreeMap::new(),
-            next_link: 0,
+            links: Links::default(),
             rules: Vec::new(),
             agenda: Agenda::default(),
             laters: Laters::default(),
@@ -227,6 +230,7 @@ impl<S: Suite> World<S> {
             last_delivery: None,
             steps_now: 0,
             invariants: Vec::new(),
+            watch: config.watch.then(|| Box::new(Watch::new())),
             buffers: Vec::new(),
             candidates: Vec::new(),
         }
@@ -316,7 +320,7 @@ impl<S: Suite> World<S> {
 
     /// The links that are there.
     pub fn links(&self) -> impl Iterator<Item = LinkInfo> {
-        self.links.iter().filter_map(|(id, link)| link.info(*id))
+        self.links.iter().filter_map(|(id, link)| link.info(id))
     }
 
     /// The link of a party's connection.

@@ -14,6 +14,7 @@ use super::{Running, Setup, Slot, World};
 use crate::chooser::Choice;
 use crate::deployed::{Deployed, DeployedConfig};
 use crate::insecure::mix;
+use crate::invariants::Known;
 use crate::link::{Item, LinkId, Side};
 use crate::party::{Party, PartyId};
 use crate::puppet::Puppet;
@@ -28,6 +29,7 @@ impl<S: Suite> World<S> {
             setup,
             store: Store::default(),
             starts: 0,
+            known: None,
             clock: Clock::default(),
             conns: BTreeMap::new(),
             armed: None,
@@ -47,11 +49,13 @@ impl<S: Suite> World<S> {
     /// configuration holds of contacts and invitations is taken as stored.
     pub fn add_node(&mut self, name: &str, config: NodeConfig, relay: Option<&str>) -> PartyId {
         let (contacts, invitations) = (config.contacts.clone(), config.invitations.clone());
+        let known = Known::of(&config.identity);
         let id = self.add(
             name,
             Setup::Node(config.into(), relay.map(Into::into)),
             None,
         );
+        self.parties[id.0].known = Some(known);
         let store = &mut self.parties[id.0].store;
         for contact in contacts {
             store.apply(Record::Contact {
@@ -168,6 +172,7 @@ impl<S: Suite> World<S> {
     /// If it is none, or does not run.
     pub fn on_node<R>(&mut self, id: PartyId, act: impl FnOnce(&mut Node<S>, Now) -> R) -> R {
         let now = self.now_at(id);
+        self.enter(id, None);
         let Some(Running::Node(node)) = &mut self.parties[id.0].running else {
             panic!("{} is no running node", self.name(id))
         };
@@ -190,6 +195,7 @@ impl<S: Suite> World<S> {
         act: impl FnOnce(&mut Node<S>, Now) -> Result<T, E>,
     ) -> Result<T, E> {
         let now = self.now_at(id);
+        self.enter(id, None);
         let Some(Running::Node(node)) = &mut self.parties[id.0].running else {
             panic!("{} is no running node", self.name(id))
         };
@@ -210,6 +216,7 @@ impl<S: Suite> World<S> {
     /// If it is none, or does not run.
     pub fn on_relay<R>(&mut self, id: PartyId, act: impl FnOnce(&mut Relay<S>, Now) -> R) -> R {
         let now = self.now_at(id);
+        self.enter(id, None);
         let Some(Running::Relay(relay)) = &mut self.parties[id.0].running else {
             panic!("{} is no running relay", self.name(id))
         };
@@ -228,6 +235,7 @@ impl<S: Suite> World<S> {
         act: impl FnOnce(&mut Deployed<S>, Now) -> R,
     ) -> R {
         let now = self.now_at(id);
+        self.enter(id, None);
         let Some(Running::Deployed(double)) = &mut self.parties[id.0].running else {
             panic!("{} is no running double", self.name(id))
         };
@@ -241,6 +249,7 @@ impl<S: Suite> World<S> {
     /// # Panics
     /// If it is none, or does not run.
     pub fn on_puppet<R>(&mut self, id: PartyId, act: impl FnOnce(&mut Puppet) -> R) -> R {
+        self.enter(id, None);
         let Some(Running::Puppet(puppet)) = &mut self.parties[id.0].running else {
             panic!("{} is no running puppet", self.name(id))
         };
@@ -277,7 +286,7 @@ impl<S: Suite> World<S> {
     /// The party at one end of a link is gone: the other one hears so.
     pub(super) fn lose(&mut self, id: LinkId, side: Side) {
         let now = self.now;
-        let Some(link) = self.links.get_mut(&id) else {
+        let Some(link) = self.links.get_mut(id) else {
             return;
         };
         link.set_gone(side);
@@ -297,6 +306,7 @@ impl<S: Suite> World<S> {
         let (now, trace) = (self.now_at(id), self.config.trace);
         self.parties[id.0].starts += 1;
         let seed = self.seed(id);
+        self.enter(id, None);
         let slot = &self.parties[id.0];
         let started = slot.setup.started();
         let actor = match &slot.setup {

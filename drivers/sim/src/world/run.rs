@@ -8,14 +8,11 @@ use chumwire_trace::{Passing, What};
 
 use super::agenda::Due;
 use super::later::Later;
-use super::{Running, Violation, World};
+use super::{Violation, World};
 use crate::chooser::{Actor, Choice, Chooser};
 use crate::link::{Item, Link, LinkId, Side};
 use crate::party::PartyId;
 use crate::store::StoreFault;
-
-/// How long a party that a fault has crashed is away.
-const AWAY: Micros = Micros::secs(1);
 
 /// Buffers that are kept for use again.
 const KEPT_BUFFERS: usize = 4096;
@@ -86,7 +83,7 @@ impl<S: Suite> World<S> {
         let (links, parties) = (&self.links, &self.parties);
         let is_live = |due: Due, at: Micros| match due {
             Due::Arrival(link, side) => links
-                .get(&link)
+                .get(link)
                 .is_some_and(|link| link.to(side).armed == Some(at)),
             Due::Tick(id) => parties[id.0].armed == Some(at),
             Due::Later(..) => true,
@@ -117,7 +114,7 @@ impl<S: Suite> World<S> {
         let due = self.agenda.take(place)?;
         match due {
             Due::Arrival(link, side) => {
-                if let Some(link) = self.links.get_mut(&link) {
+                if let Some(link) = self.links.get_mut(link) {
                     link.to_mut(side).armed = None;
                 }
             }
@@ -129,21 +126,9 @@ impl<S: Suite> World<S> {
 
     /// Sees to it that the agenda has the next arrivals of a link.
     pub(super) fn rearm(&mut self, id: LinkId) {
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             for side in Side::BOTH {
-                let pipe = link.to_mut(side);
-                let next = pipe.next();
-                if next == pipe.armed {
-                    continue;
-                }
-                let due = Due::Arrival(id, side);
-                if pipe.armed.is_some_and(|at| at <= self.now) {
-                    self.agenda.drop_ready(due);
-                }
-                pipe.armed = next;
-                if let Some(at) = next {
-                    self.agenda.put(self.now, at, due);
-                }
+                self.agenda.arm(self.now, id, side, link.to_mut(side));
             }
         }
     }
@@ -171,6 +156,7 @@ impl<S: Suite> World<S> {
 
     fn tick(&mut self, id: PartyId) -> Result<(), Violation> {
         let now = self.now_at(id);
+        self.enter(id, None);
         let Some(running) = &mut self.parties[id.0].running else {
             return Ok(());
         };
@@ -191,7 +177,7 @@ impl<S: Suite> World<S> {
     /// The next thing on a pipe arrives, and with it what is read together with it.
     fn arrive(&mut self, id: LinkId, side: Side) {
         loop {
-            let Some(link) = self.links.get_mut(&id) else {
+            let Some(link) = self.links.get_mut(id) else {
                 return;
             };
             let pipe = link.to_mut(side);
@@ -221,7 +207,7 @@ impl<S: Suite> World<S> {
 
     /// Hands a message to the party at an end. Unless it is the last one of a read, what the party wants done waits.
     fn deliver(&mut self, id: LinkId, side: Side, kind: Kind, bytes: Vec<u8>, last: bool) {
-        let Some(link) = self.links.get_mut(&id) else {
+        let Some(link) = self.links.get_mut(id) else {
             return;
         };
         let (Some(party), Some(conn)) = link.end(side) else {
@@ -231,6 +217,7 @@ impl<S: Suite> World<S> {
             return self.sweep(id);
         }
         let now = self.now_at(party);
+        self.enter(party, Some(conn));
         let Some(running) = &mut self.parties[party.0].running else {
             return;
         };
@@ -245,7 +232,7 @@ impl<S: Suite> World<S> {
             message: Passing::of(kind, &bytes, false),
             full,
         });
-        let link = self.links.get_mut(&id);
+        let link = self.links.get_mut(id);
         if full {
             if let Some(link) = link {
                 link.to_mut(side).put_back(Item::Message(kind, bytes));
@@ -267,7 +254,7 @@ impl<S: Suite> World<S> {
 
     /// The dialler hears that its connection is open.
     fn open(&mut self, id: LinkId) {
-        let Some(link) = self.links.get(&id) else {
+        let Some(link) = self.links.get(id) else {
             return;
         };
         let (Some(party), Some(conn)) = link.end(Side::Dialler) else {
@@ -277,6 +264,7 @@ impl<S: Suite> World<S> {
             return self.sweep(id);
         }
         let now = self.now_at(party);
+        self.enter(party, Some(conn));
         if let Some(running) = &mut self.parties[party.0].running {
             running.party().opened(now, conn);
             self.record(party, || What::Opened { conn: conn.0 });
@@ -286,7 +274,7 @@ impl<S: Suite> World<S> {
 
     /// A connection ends for the party at an end.
     fn end(&mut self, id: LinkId, side: Side, how: Closed) {
-        let Some(link) = self.links.get_mut(&id) else {
+        let Some(link) = self.links.get_mut(id) else {
             return;
         };
         let (Some(party), Some(conn)) = link.end(side) else {
@@ -299,6 +287,7 @@ impl<S: Suite> World<S> {
         if self.parties[party.0].running.is_none() {
             return;
         }
+        self.enter(party, Some(conn));
         self.record(party, || What::of_close(conn, &how));
         // A WebSocket answers a close with a close.
         let reply = matches!(how, Closed::ByPeer { .. }).then(|| how.clone());
@@ -306,7 +295,7 @@ impl<S: Suite> World<S> {
             running.party().closed(now, conn, how);
         }
         self.parties[party.0].conns.remove(&conn);
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.links.get_mut(id) {
             link.set_gone(side);
             let at = link.arrival(self.now, &mut self.chooser);
             if let Some(reply) = reply {
@@ -320,17 +309,20 @@ impl<S: Suite> World<S> {
 
     /// A dialling reaches its listener.
     fn dialled(&mut self, id: LinkId) {
-        let Some(link) = self.links.get(&id) else {
+        let Some(link) = self.links.get(id) else {
             return;
         };
         let (party, _) = link.end(Side::Listener);
-        let now = party.map(|party| self.now_at(party));
+        let now = party.map(|party| {
+            self.enter(party, None);
+            self.now_at(party)
+        });
         let running = party.and_then(|party| self.parties[party.0].running.as_mut());
         let accepted = match (running, now) {
             (Some(running), Some(now)) => running.party().accept(now),
             _ => None,
         };
-        let Some(link) = self.links.get_mut(&id) else {
+        let Some(link) = self.links.get_mut(id) else {
             return;
         };
         let at = link.arrival(self.now, &mut self.chooser);
@@ -378,6 +370,7 @@ impl<S: Suite> World<S> {
             Later::Commit(party, start, id, record) => self.commit(party, start, id, record),
             Later::Stored(party, start, id, result) => {
                 let now = self.now_at(party);
+                self.enter(party, None);
                 let slot = &mut self.parties[party.0];
                 if slot.starts == start
                     && let Some(running) = &mut slot.running
@@ -389,7 +382,7 @@ impl<S: Suite> World<S> {
                 }
             }
             Later::Late(id, side, item) => {
-                if let Some(link) = self.links.get_mut(&id) {
+                if let Some(link) = self.links.get_mut(id) {
                     link.to_mut(side).put_late(self.now, item);
                     self.rearm(id);
                 }
@@ -398,13 +391,8 @@ impl<S: Suite> World<S> {
             Later::Release(id, side) => self.release(id, side),
             Later::Lose(id, side) => self.tell_lost(id, side),
             Later::Crash(party, start) => {
+                // Whoever has it do something finds it running, with another life's connections.
                 if self.parties[party.0].starts == start && self.is_up(party) {
-                    self.crash(party);
-                    self.put_off(self.now + AWAY, Later::Restart(party, start));
-                }
-            }
-            Later::Restart(party, start) => {
-                if self.parties[party.0].starts == start && !self.is_up(party) {
                     self.restart(party);
                 }
             }
@@ -413,7 +401,7 @@ impl<S: Suite> World<S> {
 
     /// A sender hears that all it has sent is out, if that is so still.
     fn drained(&mut self, id: LinkId, side: Side) {
-        let Some(link) = self.links.get_mut(&id) else {
+        let Some(link) = self.links.get_mut(id) else {
             return;
         };
         let pipe = link.to_mut(side.other());
@@ -429,6 +417,7 @@ impl<S: Suite> World<S> {
             return;
         };
         let now = self.now_at(party);
+        self.enter(party, Some(conn));
         if let Some(running) = &mut self.parties[party.0].running {
             running.party().drained(now, conn);
             self.record(party, || What::Drained { conn: conn.0 });
@@ -438,7 +427,7 @@ impl<S: Suite> World<S> {
 
     /// What was held is offered again, one thing in a step.
     fn offer_held(&mut self, id: LinkId, side: Side) {
-        let link = self.links.get_mut(&id);
+        let link = self.links.get_mut(id);
         let Some(item) = link.and_then(|link| link.to_mut(side).unhold()) else {
             return;
         };
@@ -449,8 +438,8 @@ impl<S: Suite> World<S> {
             Item::End(how) => self.end(id, side, how),
         }
         self.let_drain(id, side.other());
-        let more = |link: &Box<Link>| !link.to(side).paused && link.to(side).has_held();
-        if self.links.get(&id).is_some_and(more) {
+        let more = |link: &Link| !link.to(side).paused && link.to(side).has_held();
+        if self.links.get(id).is_some_and(more) {
             self.put_off(self.now, Later::Unhold(id, side));
         }
     }
@@ -491,14 +480,14 @@ impl<S: Suite> World<S> {
 
     /// Tells the sender at `side` that all has gone out, if it waits for that and there is room.
     pub(super) fn let_drain(&mut self, id: LinkId, side: Side) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        let pipe = link.to_mut(side.other());
-        if !pipe.undrained || pipe.draining || pipe.unread() > self.config.capacity {
-            return;
+        let capacity = self.config.capacity;
+        let link = self.links.get_mut(id);
+        if link.is_some_and(|link| link.to_mut(side.other()).start_draining(capacity)) {
+            self.drain_later(id, side);
         }
-        (pipe.undrained, pipe.draining) = (false, true);
+    }
+
+    pub(super) fn drain_later(&mut self, id: LinkId, side: Side) {
         let at = self.now + self.delay(self.config.drain, Choice::Drain);
         self.put_off(at, Later::Drained(id, side));
     }
@@ -513,10 +502,5 @@ impl<S: Suite> World<S> {
         if self.buffers.len() < KEPT_BUFFERS && buffer.capacity() > 0 {
             self.buffers.push(buffer);
         }
-    }
-
-    /// The relay, if this party is one that runs.
-    pub(super) fn running(&self, id: PartyId) -> Option<&Running<S>> {
-        self.parties[id.0].running.as_ref()
     }
 }

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use chumwire::hex;
 use chumwire_sim::scenario::{Run, Scenario, Setting};
-use chumwire_sim::{Config, Faults, Seeded};
+use chumwire_sim::{Chooser, Config, Faults, Pct, Seeded, Swarm};
 use chumwire_trace::{Header, Origin, Scene, text_of};
 use sha2::{Digest, Sha256};
 
-use crate::args::SimRun;
+use crate::args::{SimRun, Source};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -47,6 +47,7 @@ pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
         scenarios,
         seeds,
         setting,
+        source: args.chooser,
         next: AtomicUsize::new(0),
     };
     let mut all = Tally::default();
@@ -112,6 +113,17 @@ pub(super) fn setting(window: Option<usize>, faults: &[String]) -> Result<Settin
     Ok(setting)
 }
 
+/// The choices of a run.
+fn chooser(source: Source, seed: u64) -> Box<dyn Chooser> {
+    /// Changes of priority, and the ties over which they are spread: as many as a pairing has.
+    const CHANGES: (usize, u64) = (3, 200);
+    match source {
+        Source::Seeded => Box::new(Seeded::new(seed)),
+        Source::Swarm => Box::new(Swarm::new(seed)),
+        Source::Pct => Box::new(Pct::new(seed, CHANGES.0, CHANGES.1)),
+    }
+}
+
 /// Writes one run down.
 fn record(
     path: &Path,
@@ -120,7 +132,7 @@ fn record(
     args: &SimRun,
     setting: &Setting,
 ) -> Result<(), Failure> {
-    let run = scenario.run(setting, Seeded::new(seed));
+    let run = scenario.run(setting, chooser(args.chooser, seed));
     let header = Header {
         scene: Some(Scene {
             scenario: Some(scenario.name.into()),
@@ -219,6 +231,7 @@ struct Work {
     scenarios: Vec<&'static Scenario>,
     seeds: Vec<u64>,
     setting: Setting,
+    source: Source,
     /// The next chunk that nobody has taken.
     next: AtomicUsize,
 }
@@ -252,7 +265,11 @@ impl Work {
             };
             let outcomes = seeds
                 .iter()
-                .map(|seed| scenario.run(&self.setting, Seeded::new(*seed)).into())
+                .map(|seed| {
+                    scenario
+                        .run(&self.setting, chooser(self.source, *seed))
+                        .into()
+                })
                 .collect();
             if done.send((of, chunk, outcomes)).is_err() {
                 return;
