@@ -1,6 +1,6 @@
 //! A stranger's side of one connection: it shakes hands, seals and opens, and says what a scenario wants.
 //!
-//! It is played over a [`Puppet`](crate::Puppet), so one puppet can hold many of them.
+//! It is played over a [`Puppet`], so one puppet can hold many of them.
 
 use chumwire::crypto::{KeyPair, Purpose, Random, Secret, Static, Suite};
 use chumwire::io::ConnId;
