@@ -207,7 +207,7 @@ causes! {
         "The invitation had expired.",
         "Ask for a new one, with a longer life if need be.";
     InvitationUnknown = "invitation_unknown", User, 1,
-        "The invitation is unknown to who should have made it: never made there, used long ago, or taken back.",
+        "The invitation is unknown to who should have made it: never made there, used up, or taken back.",
         "Ask for a new one.";
     InvitationHeld = "invitation_held", User, 1,
         "Another connection was using the invitation at this moment.",

@@ -1,21 +1,19 @@
 //! Many runs of many scenarios, on all cores.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use chumwire::hex;
-use chumwire_sim::scenario::{Run, Scenario, Setting};
+use chumwire_sim::scenario::{Scenario, Setting};
 use chumwire_sim::{Chooser, Config, Faults, Pct, Seeded, Swarm};
 use chumwire_trace::{Header, Origin, Scene, text_of};
-use sha2::{Digest, Sha256};
 
+use super::progress::Progress;
+use super::seeds::Seeds;
+use super::tally::{Outcome, Tally};
 use crate::args::{SimRun, Source};
-use crate::event::Event;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::traces::write;
@@ -23,7 +21,7 @@ use crate::traces::write;
 /// The name that stands for every scenario.
 const ALL: &str = "all";
 /// Seeds that a thread takes at a time.
-const CHUNK: usize = 16;
+const CHUNK: u64 = 16;
 
 /// Runs what the command line says.
 ///
@@ -40,15 +38,13 @@ pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
         (None, Some(seed)) => seed..seed.saturating_add(1),
         (None, None) => 0..1,
     };
-    let (part, parts) = args.shard.unwrap_or((0, 1));
-    let seeds: Vec<u64> = seeds.filter(|seed| seed % parts == part).collect();
-
+    let seeds = Seeds::of(&seeds, args.shard.unwrap_or((0, 1)));
     let work = Work {
         scenarios,
         seeds,
         setting,
         source: args.chooser,
-        next: AtomicUsize::new(0),
+        next: AtomicU64::new(0),
     };
     let mut all = Tally::default();
     let mut first = None;
@@ -59,13 +55,13 @@ pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
         if let Some(seed) = tally.first_failing {
             first.get_or_insert((scenario, seed));
         }
-        all.add(&tally);
+        all.add(tally);
     });
     output.event(&all.event(&args.name));
     if let (Some(path), Some(begin), Some(seed)) =
-        (&args.trace, work.scenarios.first(), work.seeds.first())
+        (&args.trace, work.scenarios.first(), work.seeds.get(0))
     {
-        let (scenario, seed) = first.unwrap_or((begin, *seed));
+        let (scenario, seed) = first.unwrap_or((begin, seed));
         record(path, scenario, seed, args, &work.setting)?;
     }
     match first {
@@ -73,12 +69,32 @@ pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
         Some((scenario, seed)) => Err(Failure::new(
             "sim_failed",
             format_args!(
-                "{} of {} runs failed; to see the first: chumwire sim run {} --seed {seed} --trace FILE, \
+                "{} of {} runs failed; to see the first: chumwire sim run {} --seed {seed}{} --trace FILE, \
                  then chumwire explain FILE",
-                all.failed, all.runs, scenario.name
+                all.failed,
+                all.runs,
+                scenario.name,
+                options(args)
             ),
         )),
     }
+}
+
+/// How runs were asked for, as it is typed.
+fn options(args: &SimRun) -> String {
+    let mut text = String::new();
+    if let Some(window) = args.reorder_window {
+        text += &format!(" --reorder-window {window}");
+    }
+    for fault in &args.fault {
+        text += &format!(" --fault {fault}");
+    }
+    match args.chooser {
+        Source::Seeded => {}
+        Source::Swarm => text += " --chooser swarm",
+        Source::Pct => text += " --chooser pct",
+    }
+    text
 }
 
 /// There is no scenario of this name.
@@ -147,103 +163,30 @@ fn record(
     write(path, [text_of(&header)].into_iter().chain(lines))
 }
 
-/// What came of the runs of one scenario, or of all.
-#[derive(Clone, Default)]
-struct Tally {
-    runs: u64,
-    failed: u64,
-    first_failing: Option<u64>,
-    failure: Option<String>,
-    /// Of the parts' hashes, in their order.
-    hash: Sha256,
-    /// The first part's hash: if it is the only one, it is that of the whole.
-    single: Option<[u8; 32]>,
-    parts: u64,
-}
-
-impl Tally {
-    fn count(&mut self, seed: u64, outcome: Outcome) {
-        self.runs += 1;
-        self.part(outcome.hash);
-        if let Some(failure) = outcome.failure {
-            self.failed += 1;
-            if self.first_failing.is_none() {
-                (self.first_failing, self.failure) = (Some(seed), Some(failure));
-            }
-        }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.runs += other.runs;
-        self.failed += other.failed;
-        self.part(other.trace_hash());
-        if self.first_failing.is_none() {
-            self.first_failing = other.first_failing;
-            self.failure.clone_from(&other.failure);
-        }
-    }
-
-    fn part(&mut self, hash: [u8; 32]) {
-        self.single.get_or_insert(hash);
-        self.parts += 1;
-        self.hash.update(hash);
-    }
-
-    fn trace_hash(&self) -> [u8; 32] {
-        match self.single {
-            Some(hash) if self.parts == 1 => hash,
-            _ => self.hash.clone().finalize().into(),
-        }
-    }
-
-    fn event(&self, scenario: &str) -> Event {
-        Event::Sim {
-            scenario: scenario.into(),
-            runs: self.runs,
-            failed: self.failed,
-            first_failing_seed: self.first_failing,
-            trace_hash: hex::encode(&self.trace_hash()),
-            failure: self.failure.clone(),
-        }
-    }
-}
-
-/// What is kept of a run.
-struct Outcome {
-    hash: [u8; 32],
-    failure: Option<String>,
-}
-
-impl From<Run> for Outcome {
-    fn from(run: Run) -> Self {
-        Self {
-            hash: run.trace.hash(),
-            failure: run.outcome.err().map(|failure| failure.to_string()),
-        }
-    }
-}
-
 /// Some seeds of one scenario that have been run: its number, the number of the chunk, the outcomes.
-type Done = (usize, usize, Vec<Outcome>);
+type Done = (usize, u64, Vec<Outcome>);
 
 /// Every seed of every scenario.
 struct Work {
     scenarios: Vec<&'static Scenario>,
-    seeds: Vec<u64>,
+    seeds: Seeds,
     setting: Setting,
     source: Source,
-    /// The next chunk that nobody has taken.
-    next: AtomicUsize,
+    /// The next chunk that nobody has taken, counted over all scenarios.
+    next: AtomicU64,
 }
 
 impl Work {
-    fn chunks(&self) -> usize {
-        self.seeds.len().div_ceil(CHUNK)
+    /// Chunks of one scenario. An empty one stands for no seed at all.
+    const fn chunks(&self) -> u64 {
+        let chunks = self.seeds.count.div_ceil(CHUNK);
+        if chunks == 0 { 1 } else { chunks }
     }
 
     /// Runs all on all cores, and tells each scenario's tally in order.
-    fn run(&self, mut tell: impl FnMut(&'static Scenario, Tally)) {
-        let (done, outcomes) = channel();
+    fn run(&self, mut tell: impl FnMut(&'static Scenario, &Tally)) {
+        // Who is far ahead waits until the others' outcomes are counted.
+        let (done, outcomes) = sync_channel(1024);
         thread::scope(|scope| {
             for _ in 0..thread::available_parallelism().map_or(1, Into::into) {
                 let done = done.clone();
@@ -254,20 +197,19 @@ impl Work {
         });
     }
 
-    fn take(&self, done: &Sender<Done>) {
+    fn take(&self, done: &SyncSender<Done>) {
         loop {
             let next = self.next.fetch_add(1, Ordering::Relaxed);
-            let (of, chunk) = (next / self.chunks().max(1), next % self.chunks().max(1));
-            let (Some(scenario), Some(seeds)) =
-                (self.scenarios.get(of), self.seeds.chunks(CHUNK).nth(chunk))
-            else {
+            let chunk = next % self.chunks();
+            let of = usize::try_from(next / self.chunks()).unwrap_or(usize::MAX);
+            let Some(scenario) = self.scenarios.get(of) else {
                 return;
             };
-            let outcomes = seeds
-                .iter()
+            let outcomes = (chunk * CHUNK..(chunk + 1).saturating_mul(CHUNK))
+                .map_while(|number| self.seeds.get(number))
                 .map(|seed| {
                     scenario
-                        .run(&self.setting, chooser(self.source, *seed))
+                        .run(&self.setting, chooser(self.source, seed))
                         .into()
                 })
                 .collect();
@@ -277,71 +219,30 @@ impl Work {
         }
     }
 
-    fn gather(&self, outcomes: &Receiver<Done>, tell: &mut impl FnMut(&'static Scenario, Tally)) {
-        let mut waiting: BTreeMap<(usize, usize), Vec<Outcome>> = BTreeMap::new();
-        let mut progress = Progress::new(self.scenarios.len() * self.seeds.len());
-        let mut at = 0;
+    /// Counts outcomes in the order of the seeds, in whatever order they come.
+    fn gather(&self, outcomes: &Receiver<Done>, tell: &mut impl FnMut(&'static Scenario, &Tally)) {
+        let all = self.seeds.count.saturating_mul(self.scenarios.len() as u64);
+        let mut progress = Progress::new(all);
+        let mut early: BTreeMap<(usize, u64), Vec<Outcome>> = BTreeMap::new();
+        let (mut at, mut number, mut tally) = ((0, 0), 0, Tally::default());
         for (of, chunk, outcomes) in outcomes {
-            progress.done(outcomes.len());
-            waiting.insert((of, chunk), outcomes);
-            while at < self.scenarios.len()
-                && waiting.range((at, 0)..(at + 1, 0)).count() == self.chunks()
-            {
-                let mut tally = Tally::default();
-                let all = (0..self.chunks()).filter_map(|chunk| waiting.remove(&(at, chunk)));
-                for (seed, outcome) in self.seeds.iter().zip(all.flatten().collect::<Vec<_>>()) {
-                    tally.count(*seed, outcome);
+            progress.done(outcomes.len() as u64);
+            early.insert((of, chunk), outcomes);
+            while let Some(outcomes) = early.remove(&at) {
+                for outcome in outcomes {
+                    if let Some(seed) = self.seeds.get(number) {
+                        tally.count(seed, outcome);
+                    }
+                    number += 1;
                 }
-                progress.clear();
-                tell(self.scenarios[at], tally);
-                at += 1;
+                at.1 += 1;
+                if at.1 == self.chunks() {
+                    progress.clear();
+                    tell(self.scenarios[at.0], &tally);
+                    (at, number, tally) = ((at.0 + 1, 0), 0, Tally::default());
+                }
             }
         }
         progress.clear();
-    }
-}
-
-/// A line on the terminal that says how far it is; none if nobody looks.
-struct Progress {
-    all: usize,
-    done: usize,
-    begun: Instant,
-    shown: Option<Instant>,
-    looks: bool,
-}
-
-impl Progress {
-    fn new(all: usize) -> Self {
-        Self {
-            all,
-            done: 0,
-            begun: Instant::now(),
-            shown: None,
-            looks: std::io::stderr().is_terminal(),
-        }
-    }
-
-    fn done(&mut self, more: usize) {
-        const OFTEN: Duration = Duration::from_millis(250);
-        self.done += more;
-        if !self.looks || self.shown.is_some_and(|shown| shown.elapsed() < OFTEN) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let took = self.begun.elapsed();
-        let left = took.mul_f64((self.all - self.done) as f64 / self.done.max(1) as f64);
-        let line = format!(
-            "{} of {} runs, {} s left",
-            self.done,
-            self.all,
-            left.as_secs()
-        );
-        let _ = write!(std::io::stderr().lock(), "\r{line:<60}");
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            let _ = write!(std::io::stderr().lock(), "\r{:<60}\r", "");
-        }
     }
 }

@@ -2,6 +2,9 @@
 
 mod campaign;
 mod look;
+mod progress;
+mod seeds;
+mod tally;
 
 use crate::args::Sim;
 use crate::event::Event;
