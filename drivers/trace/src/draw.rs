@@ -12,6 +12,10 @@ use crate::read::Trace;
 
 /// The lane of whoever the trace does not show.
 const OUTSIDE: &str = "(other side)";
+/// More parties than this share the last lane.
+const LANES: usize = 24;
+/// A message is looked for among so many that were sent before it and have not arrived.
+const FLYING: usize = 1024;
 /// Room for the time.
 const MARGIN: usize = 14;
 
@@ -26,11 +30,14 @@ type Flying<'a> = VecDeque<(usize, Option<&'a str>)>;
 pub fn draw(trace: &Trace) -> String {
     let mut lanes: Vec<&str> = Vec::new();
     for line in &trace.lines {
-        if !lanes.contains(&&*line.who) && !matches!(line.what, What::Interfered { .. }) {
+        if lanes.len() < LANES
+            && !lanes.contains(&&*line.who)
+            && !matches!(line.what, What::Interfered { .. })
+        {
             lanes.push(&line.who);
         }
     }
-    if lanes.len() < 2 {
+    if lanes.len() < 2 || lanes.len() == LANES {
         lanes.push(OUTSIDE);
     }
     let outside = lanes.len() - 1;
@@ -166,6 +173,7 @@ fn lost(trace: &Trace) -> Vec<usize> {
                 if let Some(flying) = flying.get_mut(&(&*line.who, *conn))
                     && let Some(at) = flying
                         .iter()
+                        .take(FLYING)
                         .position(|(_, hash)| *hash == message.hash.as_deref())
                 {
                     flying.remove(at);

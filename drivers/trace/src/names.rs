@@ -11,6 +11,9 @@ pub(crate) type Name<'a> = (&'a str, Option<u64>);
 /// Messages of one direction of a connection that no note was found for yet: the lines, and the lengths.
 type Unnamed = VecDeque<(usize, usize)>;
 
+/// A note is for one of so many messages that were not noted before it.
+const NEAR: usize = 1024;
+
 /// The names of messages, by the indices of their lines. A machine notes the messages of a connection in their
 /// order, some time after they passed.
 pub(crate) fn names(lines: &[Line]) -> BTreeMap<usize, Name<'_>> {
@@ -35,7 +38,10 @@ pub(crate) fn names(lines: &[Line]) -> BTreeMap<usize, Name<'_>> {
                 ..
             } => {
                 if let Some(unnamed) = unnamed.get_mut(&(&*line.who, *conn, *sent))
-                    && let Some(at) = unnamed.iter().position(|(_, length)| length == bytes)
+                    && let Some(at) = unnamed
+                        .iter()
+                        .take(NEAR)
+                        .position(|(_, length)| length == bytes)
                     && let Some((message, _)) = unnamed.drain(..=at).next_back()
                 {
                     names.insert(message, (name.as_str(), *nonce));

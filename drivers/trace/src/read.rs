@@ -8,7 +8,7 @@ use crate::line::Line;
 /// The longest line, in bytes: the content of the longest message in hex, twice over.
 const LINE: usize = 64 * 1024 * 1024;
 /// The most lines.
-const LINES: usize = 10_000_000;
+const LINES: usize = 4_000_000;
 
 /// A trace, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]

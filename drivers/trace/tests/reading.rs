@@ -1,6 +1,9 @@
 //! Traces come from other people.
 
-use chumwire_trace::{BadTrace, Header, Line, Origin, Passing, Sort, Trace, What, text_of};
+use chumwire_trace::{
+    BadTrace, Cause, FaultLine, Header, Line, Origin, Passing, Sort, Trace, What, diff, draw,
+    explain, merge, text_of,
+};
 use proptest::prelude::*;
 
 fn header() -> String {
@@ -58,7 +61,116 @@ fn line() -> impl Strategy<Value = Line> {
         })
 }
 
+/// Lines of few parties and connections, so that they have to do with each other, in an order that no machine would
+/// give.
+fn forged() -> impl Strategy<Value = Line> {
+    let conn = 0_u64..3;
+    let message = (
+        any::<bool>(),
+        prop_oneof![Just(16_usize), Just(72), Just(100)],
+        0_u8..4,
+    )
+        .prop_map(|(text, bytes, hash)| Passing {
+            kind: if text { Sort::Text } else { Sort::Binary },
+            name: text.then(|| "communication_request".into()),
+            bytes,
+            hash: (hash > 0).then(|| hash.to_string()),
+            data: None,
+        });
+    let fault = (
+        prop::sample::select(chumwire::step::Step::ALL),
+        prop::sample::select(vec![
+            "timeout",
+            "timeout_both_accept",
+            "closed_by_peer",
+            "lost",
+            "partner_gone",
+            "bad_frame",
+            "bad_key_message",
+            "frame_before_key",
+            "frame_too_short",
+            "shutdown",
+            "wrong_message",
+            "refused",
+            "keepalive",
+            "nonsense",
+        ]),
+    )
+        .prop_map(|(step, code)| FaultLine {
+            step: step.name().into(),
+            code: code.into(),
+            detail: None,
+            message: String::new(),
+        });
+    let diagnosis = prop::sample::select(vec![
+        "ahead",
+        "duplicate",
+        "key_message",
+        "tampered_or_foreign",
+        "x",
+    ]);
+    let what = prop_oneof![
+        (conn.clone(), message.clone(), any::<bool>()).prop_map(|(conn, message, full)| {
+            What::Received {
+                conn,
+                message,
+                full,
+            }
+        }),
+        (conn.clone(), message).prop_map(|(conn, message)| What::Sent { conn, message }),
+        (conn.clone(), prop::option::of(fault), any::<bool>()).prop_map(|(conn, fault, role)| {
+            What::Ended {
+                conn,
+                purpose: "join".into(),
+                role: role.then(|| "initiator".into()),
+                fault,
+            }
+        }),
+        (conn.clone(), diagnosis).prop_map(|(conn, diagnosis)| What::Diagnosed {
+            conn,
+            diagnosis: diagnosis.into(),
+            message: String::new(),
+        }),
+        (conn.clone(), conn.clone(), 0..4_usize).prop_map(|(conn, accepted, to)| What::Linked {
+            conn,
+            to: WHO[to].into(),
+            accepted,
+        }),
+        (conn.clone(), conn).prop_map(|(spare, initiator)| What::HandedOver { spare, initiator }),
+        prop::sample::select(vec!["node", "relay", "puppet"]).prop_map(|machine| What::Started {
+            machine: machine.into(),
+            window: 0,
+        }),
+        Just(What::Stopped),
+    ];
+    (0_u64..9, 0..4_usize, what).prop_map(|(at, who, what)| Line {
+        at,
+        wall: None,
+        who: WHO[who].into(),
+        what,
+    })
+}
+
+const WHO: [&str; 4] = ["a", "b", "c", "d"];
+
 proptest! {
+    #[test]
+    fn a_forged_trace_is_explained_drawn_merged_and_compared_to_an_end(
+        one in prop::collection::vec(forged(), 0..60),
+        other in prop::collection::vec(forged(), 0..60),
+    ) {
+        let trace = |lines| Trace { header: Header::new(Origin::Simulated, 7), lines };
+        let (one, other) = (trace(one), trace(other));
+        prop_assert!(!explain(&one).findings.is_empty());
+        prop_assert!(!draw(&one).is_empty());
+        prop_assert_eq!(diff(&one, &other).is_none(), one == other);
+        let lines = one.lines.len() + other.lines.len();
+        let merged = merge(vec![("one".into(), one), ("other".into(), other)]);
+        prop_assert_eq!(merged.from.iter().flatten().count(), lines);
+        prop_assert_eq!(merged.from.len(), merged.trace.lines.len());
+        prop_assert!(!explain(&merged.trace).findings.is_empty());
+    }
+
     #[test]
     fn what_is_written_is_read(lines in proptest::collection::vec(line(), 0..20)) {
         let text: String = std::iter::once(header()).chain(lines.iter().map(text_of)).collect();
@@ -117,4 +229,81 @@ fn a_last_line_that_was_cut_off_is_left_out() {
         let trace = read(&text[..text.len() - cut]);
         assert!(matches!(trace, Ok(trace) if trace.lines.len() == 1 + usize::from(cut == 1)));
     }
+}
+
+/// A long talk with much that never came: what is asked of each message must not grow with all the others.
+#[test]
+fn a_long_trace_is_explained_and_drawn_in_time() {
+    const MESSAGES: usize = 60_000;
+    let message = |n: usize| Passing {
+        kind: Sort::Binary,
+        name: None,
+        bytes: 100,
+        hash: Some(format!("{n:016x}")),
+        data: None,
+    };
+    let line = |who: &str, what| Line {
+        at: 1,
+        wall: None,
+        who: who.into(),
+        what,
+    };
+    let started = |who| {
+        let machine = "node".into();
+        line(who, What::Started { machine, window: 0 })
+    };
+    let (to, conn, accepted) = ("b".into(), 0, 0);
+    let mut lines = vec![
+        started("a"),
+        started("b"),
+        line("a", What::Linked { conn, to, accepted }),
+    ];
+    for n in 0..MESSAGES {
+        lines.push(line(
+            "a",
+            What::Sent {
+                conn,
+                message: message(n),
+            },
+        ));
+        // Every other one comes as another.
+        let message = message(if n % 2 == 0 { n } else { n + MESSAGES });
+        lines.push(line(
+            "b",
+            What::Received {
+                conn,
+                message,
+                full: false,
+            },
+        ));
+    }
+    let fault = FaultLine {
+        step: "connected".into(),
+        code: "bad_frame".into(),
+        detail: None,
+        message: String::new(),
+    };
+    lines.push(line(
+        "b",
+        What::Ended {
+            conn,
+            purpose: "incoming".into(),
+            role: None,
+            fault: Some(fault),
+        },
+    ));
+    lines.push(line(
+        "b",
+        What::Diagnosed {
+            conn,
+            diagnosis: "tampered_or_foreign".into(),
+            message: String::new(),
+        },
+    ));
+    let trace = Trace {
+        header: Header::new(Origin::Simulated, 7),
+        lines,
+    };
+    assert_eq!(explain(&trace).cause(), Cause::Tampered);
+    assert!(draw(&trace).lines().count() > MESSAGES);
 }

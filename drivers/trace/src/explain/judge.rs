@@ -1,5 +1,7 @@
 //! From what a connection's own machine said, and what the other parties in the trace saw, to a cause.
 
+use std::collections::BTreeSet;
+
 use super::cause::Cause;
 use super::facts::{Conn, ConnKey, Facts, KEY_MESSAGE, Passed};
 use super::reasons;
@@ -124,12 +126,17 @@ impl<'a> Facts<'a> {
         let Some(peer) = self.conns.get(&peer) else {
             return false;
         };
+        let came = hashes(received(conn));
         peer.passed.iter().any(|sent| {
             !sent.received
                 && sent.message.name.as_deref() != Some("pong")
                 && Some(sent.line) < conn.ended.map(|(line, _)| line)
                 && self.is_of_session(sent)
-                && !received(conn).any(|came| came.message.hash == sent.message.hash)
+                && sent
+                    .message
+                    .hash
+                    .as_deref()
+                    .is_some_and(|hash| !came.contains(hash))
         })
     }
 
@@ -368,10 +375,8 @@ impl<'a> Facts<'a> {
     /// the same was late.
     fn ahead(&self, key: ConnKey<'a>, conn: &Conn<'a>, last: &Passed<'a>) -> Cause {
         let before = self.sent_before(key, last);
-        let late = before.iter().any(|hash| {
-            received(conn)
-                .any(|came| came.line > last.line && came.message.hash.as_deref() == Some(*hash))
-        });
+        let later = hashes(received(conn).filter(|came| came.line > last.line));
+        let late = before.iter().any(|hash| later.contains(hash));
         if late && !self.some_before_are_missing(key, conn, last) {
             Cause::Reordered
         } else {
@@ -386,9 +391,10 @@ impl<'a> Facts<'a> {
         conn: &Conn<'a>,
         last: &Passed<'a>,
     ) -> bool {
+        let came = hashes(received(conn));
         self.sent_before(key, last)
             .iter()
-            .any(|hash| !received(conn).any(|came| came.message.hash.as_deref() == Some(*hash)))
+            .any(|hash| !came.contains(hash))
     }
 
     /// The binary messages that the other side sent before this one, if the trace shows that it sent it.
@@ -454,9 +460,15 @@ fn compare<'a>(conn: &Conn<'a>, other: &Conn<'a>, passed: &Passed<'a>) -> Altere
         return Altered::No;
     }
     // What was sent and never came as it was is what this one has been.
-    let arrived = |hash: &Option<String>| received(conn).any(|came| came.message.hash == *hash);
-    let unseen = earlier()
-        .find(|sent| sent.message.kind == passed.message.kind && !arrived(&sent.message.hash));
+    let arrived = hashes(received(conn));
+    let unseen = earlier().find(|sent| {
+        sent.message.kind == passed.message.kind
+            && sent
+                .message
+                .hash
+                .as_deref()
+                .is_some_and(|hash| !arrived.contains(hash))
+    });
     match unseen {
         None => Altered::NotShown,
         Some(first) if first.message.bytes > passed.message.bytes => Altered::Shorter,
@@ -490,6 +502,12 @@ fn received<'c, 'a>(conn: &'c Conn<'a>) -> impl DoubleEndedIterator<Item = &'c P
 
 fn sent<'c, 'a>(conn: &'c Conn<'a>) -> impl Iterator<Item = &'c Passed<'a>> {
     conn.passed.iter().filter(|passed| !passed.received)
+}
+
+fn hashes<'c, 'a: 'c>(passed: impl Iterator<Item = &'c Passed<'a>>) -> BTreeSet<&'a str> {
+    passed
+        .filter_map(|passed| passed.message.hash.as_deref())
+        .collect()
 }
 
 /// The message that a connection ended at.
