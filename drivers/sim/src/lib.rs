@@ -11,7 +11,7 @@
 //! A [`World`] runs the same `Node` and `Relay` that drivers run. It reads no clock, starts no thread and draws from
 //! no generator but its [`Chooser`]: the same source of choices gives the same [`Trace`], byte for byte.
 //!
-//! Nothing here is safe to use outside of tests: [`Insecure`] is no cryptography, and traces show secrets.
+//! Nothing here is safe to use outside of tests: [`Insecure`] is no cryptography.
 #![forbid(unsafe_code)]
 
 pub mod catalogue;

@@ -376,6 +376,18 @@ fn a_live_trace_is_explained_drawn_and_compared() {
     }
 }
 
+/// A trace that ends in the middle does not say that all is well.
+#[test]
+fn what_is_not_finished_is_not_told_as_good() {
+    let (scene, _) = pairing(|_| {});
+    let mut trace = scene.nodes[1].open.trace();
+    assert_eq!(explain(&trace).cause(), Cause::NothingWrong);
+    let paired = |line: &Line| matches!(line.what, What::Paired { .. });
+    let at = trace.lines.iter().position(paired).expect("they pair");
+    trace.lines.truncate(at);
+    assert_eq!(explain(&trace).cause(), Cause::Unknown);
+}
+
 #[test]
 fn a_pairing_is_told_by_its_event() {
     let (mut scene, _) = pairing(|_| {});

@@ -63,6 +63,17 @@ pub(super) struct Facts<'a> {
 /// The length of a key message: a nonce, a tag and a key.
 pub(super) const KEY_MESSAGE: usize = 72;
 
+impl Conn<'_> {
+    /// Whether a session runs on it.
+    fn is_session(&self) -> bool {
+        self.ended.is_none()
+            && self.passed.iter().any(|passed| {
+                passed.message.kind == Sort::Binary
+                    || passed.message.name.as_deref() == Some("communication_request")
+            })
+    }
+}
+
 impl<'a> Facts<'a> {
     pub(super) fn of(trace: &'a Trace) -> Self {
         let mut facts = Self::default();
@@ -214,19 +225,22 @@ impl<'a> Facts<'a> {
         None
     }
 
+    /// Whether a session of a node runs when the trace ends, and has come to nothing yet.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.conns.iter().any(|((who, ..), conn)| {
+            self.machines.get(who) == Some(&"node")
+                && conn.is_session()
+                && !conn.paired
+                && !conn.connected
+        })
+    }
+
     /// Where parties ended without a word, and whether that broke something off: a session, or a record on its way to
     /// the store.
     pub(super) fn crashes(&self) -> impl Iterator<Item = (usize, &'a str, bool)> {
         self.stopped.iter().map(|(&(who, run), &line)| {
             let mut conns = self.conns.range((who, run, 0)..=(who, run, u64::MAX));
-            let broken = conns.any(|(_, conn)| {
-                conn.ended.is_none()
-                    && !conn.is_closed
-                    && conn.passed.iter().any(|passed| {
-                        passed.message.kind == Sort::Binary
-                            || passed.message.name.as_deref() == Some("communication_request")
-                    })
-            });
+            let broken = conns.any(|(_, conn)| conn.is_session() && !conn.is_closed);
             let unstored = self
                 .unstored
                 .iter()

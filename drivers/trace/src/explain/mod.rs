@@ -93,7 +93,8 @@ pub fn explain(trace: &Trace) -> Explanation {
             .values()
             .any(|machine| matches!(*machine, "node" | "relay"));
         findings.push(Finding {
-            cause: if ours {
+            // A session that the trace leaves in the middle has not gone well yet.
+            cause: if ours && !facts.is_unfinished() {
                 Cause::NothingWrong
             } else {
                 Cause::Unknown
