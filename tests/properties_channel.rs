@@ -15,7 +15,8 @@ use chumwire::role::Role;
 use chumwire::time::{Alarm, Micros, Now};
 use proptest::prelude::*;
 use support::bench::{Wire, borrowed};
-use support::generate::any_message;
+use support::channels::{fault, received};
+use support::generate::{any_message, any_role};
 use support::with_both_suites;
 
 with_both_suites!(
@@ -65,28 +66,6 @@ fn give<S: Suite>(channel: &mut Channel<S>, frame: &[u8]) {
         .expect("room");
 }
 
-fn all_received<S: Suite>(channel: &mut Channel<S>) -> Vec<Wire> {
-    let mut received = Vec::new();
-    while let Some(message) = channel.received() {
-        received.push((message.kind(), message.bytes().to_vec()));
-    }
-    received
-}
-
-fn fault<S: Suite>(channel: &mut Channel<S>) -> Option<Why> {
-    match channel.poll::<()>(&mut Vec::new()) {
-        Some(Output::Fault(fault)) => Some(fault.why),
-        other => {
-            assert_eq!(other, None);
-            None
-        }
-    }
-}
-
-fn any_role() -> impl Strategy<Value = Role> {
-    prop::sample::select(vec![Role::Initiator, Role::Acceptor])
-}
-
 /// Mostly short, now and then long enough for fragments.
 fn any_length() -> impl Strategy<Value = Wire> {
     let edge = prop::sample::select(vec![
@@ -125,21 +104,21 @@ fn every_message_arrives_in_order_and_once<S: Suite<Pair: RawKey>>() {
             if deliver {
                 for frame in to_two.drain(..) {
                     give(&mut two, &frame);
-                    at_two.extend(all_received(&mut two));
+                    at_two.extend(received(&mut two));
                 }
                 for frame in to_one.drain(..) {
                     give(&mut one, &frame);
-                    at_one.extend(all_received(&mut one));
+                    at_one.extend(received(&mut one));
                 }
             }
         }
         for frame in to_two {
             give(&mut two, &frame);
-            at_two.extend(all_received(&mut two));
+            at_two.extend(received(&mut two));
         }
         for frame in to_one {
             give(&mut one, &frame);
-            at_one.extend(all_received(&mut one));
+            at_one.extend(received(&mut one));
         }
         prop_assert!(at_two == due_at_two && at_one == due_at_one);
         prop_assert_eq!((fault(&mut one), fault(&mut two)), (None, None));
@@ -210,7 +189,7 @@ fn any_change_on_the_way_ends_it<S: Suite<Pair: RawKey>>() {
             }
         }
         // What came before is delivered, nothing behind it is, and the end is told once and stays.
-        prop_assert!(all_received(&mut to) == said[..good]);
+        prop_assert!(received(&mut to) == said[..good]);
         let got = fault(&mut to).expect("it has ended");
         match why {
             Some(why) => prop_assert_eq!(got, why),
@@ -475,7 +454,7 @@ fn the_diagnosis_names_what_happened<S: Suite<Pair: RawKey>>() {
             Event::Foreign => seal_at(key::<S>(9), 2 * accepted as u64 + 1),
         };
         give(&mut own, &frame);
-        all_received(&mut own);
+        received(&mut own);
         assert!(fault(&mut own).is_some(), "{name}: it ends");
         let diagnosis = own.diagnose(Some(&static_key), &[sibling.sibling()]);
         assert_eq!(diagnosis, Some(due), "{name}");
@@ -615,7 +594,7 @@ proptest! {
                 if latest - heard <= 25_000_000 {
                     heard = latest;
                 }
-                all_received(&mut own);
+                received(&mut own);
             } else {
                 own.tick(now);
             }

@@ -15,7 +15,8 @@ use chumwire::role::Role;
 use chumwire::time::{Alarm, Deadline, Micros, Now};
 use proptest::prelude::*;
 use support::bench::{Wire, borrowed};
-use support::generate::any_message;
+use support::channels::{fault, received};
+use support::generate::{any_message, any_role};
 use support::with_both_suites;
 
 with_both_suites!(
@@ -66,28 +67,6 @@ fn numbered(count: usize) -> Vec<Wire> {
 
 fn give<S: Suite>(channel: &mut Channel<S>, now: Now, frame: &[u8]) {
     channel.message(now, Message::Binary(frame)).expect("room");
-}
-
-fn received<S: Suite>(channel: &mut Channel<S>) -> Vec<Wire> {
-    let mut received = Vec::new();
-    while let Some(message) = channel.received() {
-        received.push((message.kind(), message.bytes().to_vec()));
-    }
-    received
-}
-
-fn fault<S: Suite>(channel: &mut Channel<S>) -> Option<Why> {
-    match channel.poll::<()>(&mut Vec::new()) {
-        Some(Output::Fault(fault)) => Some(fault.why),
-        other => {
-            assert_eq!(other, None);
-            None
-        }
-    }
-}
-
-fn any_role() -> impl Strategy<Value = Role> {
-    prop::sample::select(vec![Role::Initiator, Role::Acceptor])
 }
 
 fn any_window() -> impl Strategy<Value = usize> {

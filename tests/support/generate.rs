@@ -2,6 +2,7 @@
 
 use chumwire::crypto::PublicKey;
 use chumwire::io::{Closed, Kind};
+use chumwire::role::Role;
 use proptest::prelude::*;
 
 use super::bench::Wire;
@@ -129,4 +130,9 @@ pub(crate) fn any_key<U: chumwire::crypto::KeyUse>() -> impl Strategy<Value = Pu
 /// An address of a WebSocket.
 pub(crate) fn any_url() -> impl Strategy<Value = String> {
     "wss?://[a-z0-9.:-]{1,30}(/[a-zA-Z0-9%?&=é~_-]{0,20})?"
+}
+
+/// Either side.
+pub(crate) fn any_role() -> impl Strategy<Value = Role> {
+    prop::sample::select(vec![Role::Initiator, Role::Acceptor])
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod arrival;
 pub(crate) mod bench;
+pub(crate) mod channels;
 pub(crate) mod draws;
 pub(crate) mod generate;
 pub(crate) mod people;
