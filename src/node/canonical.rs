@@ -58,9 +58,11 @@ impl<S: Suite> Inner<S> {
         shared.links = core::mem::take(&mut shared.links)
             .into_iter()
             .map(|(id, mut link)| {
-                // Only whether it is still young matters.
-                let age = now.since(link.since).min(crate::limits::DUPLICATE_WINDOW);
-                link.since = age;
+                // Only whether it is still young matters, and before `sync` it is.
+                link.since = match link.synced {
+                    true => now.since(link.since).min(crate::limits::DUPLICATE_WINDOW),
+                    false => Micros::ZERO,
+                };
                 (name(id), link)
             })
             .collect();

@@ -34,7 +34,7 @@ pub(super) struct Link {
     pub(super) peer: PublicKey<Static>,
     pub(super) group: Group,
     pub(super) dialled: bool,
-    /// Since when it counts: since `sync`, or, until then, since the WebSocket was opened.
+    /// When it reached `sync`; until then, when the WebSocket was opened.
     pub(super) since: Micros,
     /// Whether it has reached `sync`.
     pub(super) synced: bool,
@@ -71,7 +71,9 @@ impl Shared {
             if other == conn || link.peer != *peer || link.group != *group {
                 continue;
             }
-            let young = now.mono.since(link.since) < limits::DUPLICATE_WINDOW;
+            // What has not reached `sync` is young however long it takes: the other side may have admitted it and not
+            // know this one yet, so that only here both are seen. Its step limit bounds how long it can stand in the way.
+            let young = !link.synced || now.mono.since(link.since) < limits::DUPLICATE_WINDOW;
             if young && extensions && link.dialled {
                 // Both dialled each other: the one of the side with the smaller key survives, on both sides.
                 if self.own.instance_key().public().bytes() < peer.bytes() {
