@@ -30,7 +30,7 @@ use route::Route;
 
 use crate::channel::SendError;
 use crate::contact::Contact;
-use crate::crypto::Suite;
+use crate::crypto::{Random, Suite};
 use crate::establish::Group;
 use crate::fault::Why;
 use crate::identity::{Identity, is_websocket_url};
@@ -409,6 +409,12 @@ impl<S: Suite> Node<S> {
     /// Mixes fresh entropy into the generator.
     pub fn reseed(&mut self, entropy: &[u8; 32]) {
         self.inner.random.reseed(entropy);
+    }
+
+    /// Draws from another generator from here on. For replays, and for explorers of states, in which what is drawn
+    /// may not depend on the way by which a state was reached.
+    pub fn replace_random(&mut self, random: Random) {
+        self.inner.random = random;
     }
 
     /// Whether its tables agree with each other and with what it counts, and keep their bounds; if not, what does not.

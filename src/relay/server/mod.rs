@@ -119,6 +119,12 @@ impl<S: Suite> Relay<S> {
         self.random.reseed(entropy);
     }
 
+    /// Draws from another generator from here on. For replays, and for explorers of states, in which what is drawn
+    /// may not depend on the way by which a state was reached.
+    pub fn replace_random(&mut self, random: Random) {
+        self.random = random;
+    }
+
     /// Closes every connection with `Close called.` and takes no new one. Slow readers still get what is held for
     /// them, within the time limit of a step. It is over when `stats().connections` is 0.
     pub fn shutdown(&mut self, now: Now) {
