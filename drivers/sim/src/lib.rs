@@ -17,6 +17,7 @@
 pub mod catalogue;
 mod chooser;
 pub mod deployed;
+pub mod explore;
 mod insecure;
 mod invariants;
 mod link;

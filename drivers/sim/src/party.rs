@@ -22,7 +22,7 @@ impl core::fmt::Display for PartyId {
 }
 
 /// What parties tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Told {
     /// A node of ours.
     Node(Event),

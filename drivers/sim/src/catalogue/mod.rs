@@ -11,6 +11,7 @@ mod order;
 mod roles;
 mod spares;
 mod strangers;
+pub(crate) use strangers::claim;
 mod time;
 mod tokens;
 mod weather;
@@ -85,4 +86,4 @@ const fn receiver(meeting: &Meeting, from: Side) -> PartyId {
 }
 
 /// The first frame of an initiator that wants to pair.
-const GROUP: &str = r#"{"command":"connection_group","connectionGroupName":"pairing"}"#;
+pub(crate) const GROUP: &str = r#"{"command":"connection_group","connectionGroupName":"pairing"}"#;

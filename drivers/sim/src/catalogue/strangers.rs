@@ -12,7 +12,7 @@ use crate::scenario::{Scenario, Stage, Stop, Truth, Via, Who, config, ends, is_q
 use crate::stranger::{Stranger, hex, stranger_key, stranger_request};
 
 /// What a stranger says who claims to be somebody: the person, and its keys.
-fn claim() -> [String; 2] {
+pub(crate) fn claim() -> [String; 2] {
     let victim = config::<Insecure>("victim").identity;
     let (person, keys) = (victim.person(), victim.person_keys());
     [

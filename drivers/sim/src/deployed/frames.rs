@@ -5,7 +5,7 @@
 use chumwire::crypto::{NONCE, PairKey, Purpose, Random, Suite, TAG};
 
 /// The sealed side of a connection. It does what it is told: a stranger uses it to seal what it should not.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tunnel<S: Suite> {
     key: S::Pair,
     /// The counter of the next frame to be sealed.

@@ -88,7 +88,7 @@ impl DeployedConfig {
 }
 
 /// What a double tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DeployedEvent {
     /// A spare connection is registered.
     Registered(ConnId),
@@ -119,7 +119,7 @@ pub enum DeployedEvent {
 }
 
 /// What it keeps of a peer, in hex.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Known {
     /// The person's id.
     pub person: String,

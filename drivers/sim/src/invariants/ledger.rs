@@ -37,9 +37,19 @@ pub(crate) struct Call {
 
 /// A frame, without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Frame {
+pub(crate) struct Frame {
     tag: [u8; TAG],
     length: usize,
+}
+
+/// What was done with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) sealed: bool,
+    pub(crate) by: Option<Call>,
+    pub(crate) key: Words,
+    pub(crate) counter: u64,
+    pub(crate) frame: Frame,
 }
 
 struct Sealed {
@@ -62,6 +72,8 @@ pub(crate) struct Ledger {
     /// Another for each ledger of a thread.
     pub(crate) number: u64,
     pages: RefCell<Pages>,
+    /// Of a ledger that does not judge: what was done since it was last asked.
+    list: Option<RefCell<Vec<Entry>>>,
 }
 
 thread_local! {
@@ -71,6 +83,20 @@ thread_local! {
 
 impl Ledger {
     pub(crate) fn new() -> Rc<Self> {
+        Self::with(None)
+    }
+
+    /// One that judges nothing and lists all: for whoever follows many histories at once.
+    pub(crate) fn listing() -> Rc<Self> {
+        Self::with(Some(RefCell::default()))
+    }
+
+    /// What was done since this was last asked.
+    pub(crate) fn take(&self) -> Vec<Entry> {
+        self.list.as_ref().map(RefCell::take).unwrap_or_default()
+    }
+
+    fn with(list: Option<RefCell<Vec<Entry>>>) -> Rc<Self> {
         let number = COUNT.with_borrow_mut(|count| {
             *count += 1;
             *count
@@ -78,6 +104,7 @@ impl Ledger {
         Rc::new(Self {
             number,
             pages: RefCell::default(),
+            list,
         })
     }
 
@@ -196,15 +223,28 @@ fn with(
 
 /// The suite has sealed.
 pub(crate) fn sealed(key: &Words, nonce: &[u8; NONCE], tag: [u8; TAG], length: usize) {
-    with(nonce, tag, length, |ledger, call, counter, frame| {
-        ledger.seal(call, *key, counter, frame);
-    });
+    done(true, key, nonce, tag, length);
 }
 
 /// The suite has opened.
 pub(crate) fn opened(key: &Words, nonce: &[u8; NONCE], tag: [u8; TAG], length: usize) {
-    with(nonce, tag, length, |ledger, call, counter, frame| {
-        ledger.open(call, *key, counter, frame);
+    done(false, key, nonce, tag, length);
+}
+
+fn done(sealed: bool, key: &Words, nonce: &[u8; NONCE], tag: [u8; TAG], length: usize) {
+    with(nonce, tag, length, |ledger, by, counter, frame| {
+        let key = *key;
+        match &ledger.list {
+            Some(list) => list.borrow_mut().push(Entry {
+                sealed,
+                by,
+                key,
+                counter,
+                frame,
+            }),
+            None if sealed => ledger.seal(by, key, counter, frame),
+            None => ledger.open(by, key, counter, frame),
+        }
     });
 }
 

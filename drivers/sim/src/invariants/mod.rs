@@ -13,7 +13,7 @@
 
 pub(crate) mod ledger;
 pub(crate) mod secrets;
-mod sessions;
+pub(crate) mod sessions;
 mod talk;
 mod told;
 
@@ -21,7 +21,7 @@ use std::rc::Rc;
 
 use chumwire::node::Event;
 
-pub(crate) use ledger::{Call, End, Ledger};
+pub(crate) use ledger::{Call, End, Entry, Ledger, Words};
 pub(crate) use sessions::{Fact, Sessions};
 pub(crate) use talk::{Talk, message};
 pub(crate) use told::{Known, Tokens};
@@ -88,7 +88,7 @@ impl Watch {
 }
 
 /// What a node says of a session that is established.
-fn fact(event: &Event, own: &Known) -> Option<(chumwire::io::ConnId, Fact)> {
+pub(crate) fn fact(event: &Event, own: &Known) -> Option<(chumwire::io::ConnId, Fact)> {
     let (conn, role, person, group) = match event {
         Event::Connected {
             conn,

@@ -9,7 +9,7 @@ use chumwire::role::Role;
 use super::ledger::{End, Ledger};
 
 /// What one end says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fact {
     pub(crate) role: Role,
     pub(crate) own: PersonId,
@@ -42,7 +42,8 @@ impl Sessions {
     }
 }
 
-fn agree(one: &Fact, other: &Fact) -> Result<(), String> {
+/// Whether both ends of a session take it for the same.
+pub(crate) fn agree(one: &Fact, other: &Fact) -> Result<(), String> {
     let wrong = if one.role == other.role {
         "the same role at both ends"
     } else if one.group != other.group {
