@@ -24,6 +24,7 @@ mod link;
 mod party;
 mod puppet;
 pub mod scenario;
+pub mod shrink;
 mod store;
 pub mod stranger;
 mod trace;
