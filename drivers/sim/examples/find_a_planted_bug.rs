@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use chumwire::io::{Closed, ConnId, Effect, Full, Kind, Message, NotStored, StoreId};
 use chumwire::time::{Alarm, Deadline, Micros, Now};
 use chumwire_sim::scenario::{Scenario, Setting, Stage, Stop, Truth};
+use chumwire_sim::shrink::steps;
 use chumwire_sim::{Action, Heard, Party, Scheduled, Seeded};
 
 /// The node under test. Its bug: it remembers who asked last, not who asked what.
@@ -74,11 +75,22 @@ const SCENARIO: Scenario = Scenario {
 };
 
 fn main() {
-    let run = |seed| (seed, SCENARIO.run(&Setting::default(), Seeded::new(seed)));
-    let failing = (0..1_000).map(run).filter(|(_, run)| run.outcome.is_err());
-    let shortest = failing.min_by_key(|(_, run)| run.trace.lines().len());
-    let (seed, run) = shortest.expect("some schedule shows the bug");
-    println!("seed {seed}: {:?}", run.outcome.expect_err("it failed"));
-    let again = SCENARIO.run(&Setting::default(), Scheduled::new(run.schedule));
-    assert_eq!(again.trace, run.trace, "its schedule is the same run again");
+    let setting = Setting::default();
+    let run = |seed| SCENARIO.run(&setting, Seeded::new(seed));
+    let failing = (0..1_000).map(run).find(|run| run.outcome.is_err());
+    let found = failing.expect("some schedule shows the bug").schedule;
+    let shortest = SCENARIO.shrink(&setting, found.clone(), 10_000);
+    let shortest = shortest.expect("it fails again");
+    let choices = shortest.shrunk.choices;
+    println!(
+        "{} steps became {}: {choices:?}",
+        steps(&found),
+        shortest.shrunk.steps
+    );
+    println!("{}", shortest.failure);
+    let again = SCENARIO.run(&setting, Scheduled::new(choices));
+    assert_eq!(
+        again.trace, shortest.run.trace,
+        "its choices are the same run again"
+    );
 }

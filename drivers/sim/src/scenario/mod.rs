@@ -15,7 +15,11 @@ struct Documented;
 
 mod after;
 mod look;
+mod shortest;
 mod stage;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chumwire::time::Micros;
 
@@ -23,6 +27,7 @@ pub use look::{
     code_of, connected, end_of, ends, heard_texts, is_quiet, last_code, last_diagnosis, pairings,
     relay_stats, watch,
 };
+pub use shortest::Shortest;
 pub use stage::{Friends, Meeting, RELAY, Stage, Via, Who, config};
 
 use crate::chooser::Chooser;
@@ -180,16 +185,16 @@ pub struct Run {
 }
 
 impl Scenario {
-    /// Runs it, and what has to come after.
+    /// Runs it, and what has to come after. A panic of a machine or of the script is a failure like others.
     #[must_use]
     pub fn run(&self, setting: &Setting, chooser: impl Chooser + 'static) -> Run {
         let mut stage = Stage::new(*setting, chooser);
-        let script = (self.script)(&mut stage);
+        let script = caught(|| (self.script)(&mut stage));
         let scripted = stage.world.trace_so_far().lines().len();
         let disturbed = script == Err(Stop::Disturbed);
         let (truth, outcome) = match script {
-            Ok(truth) => (truth, after::after(&mut stage)),
-            Err(Stop::Disturbed) => (Truth::open(), after::after(&mut stage)),
+            Ok(truth) => (truth, caught(|| after::after(&mut stage))),
+            Err(Stop::Disturbed) => (Truth::open(), caught(|| after::after(&mut stage))),
             Err(stop) => (Truth::open(), Err(stop)),
         };
         let outcome = outcome.map_err(|stop| stage.failure(stop));
@@ -205,6 +210,21 @@ impl Scenario {
             deliveries: world.deliveries(),
             lasted: world.now().mono,
         }
+    }
+}
+
+/// Takes a panic as a failure. The world may be in the middle of something then, so it is only looked at: its trace
+/// and its schedule are whole.
+fn caught<T>(run: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|panic| Err(Stop::Unmet(format!("panicked: {}", message(&*panic)))))
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "without a word",
     }
 }
 
