@@ -66,6 +66,8 @@ pub(crate) enum Sim {
     List,
     /// Run a scenario, or all
     Run(SimRun),
+    /// Make a failing run as short as it gets, and write it down: the fewest choices that fail in the same way
+    Shrink(SimShrink),
     /// Run a trace again, and see whether the same happens: a simulated one, or one of --trace-secrets
     Replay {
         /// The trace
@@ -115,6 +117,35 @@ pub(crate) struct SimRun {
     /// Run only the I-th of N parts of the seeds; I counts from 0, and N stands for 0
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub(crate) shard: Option<(u64, u64)>,
+}
+
+/// Which run is made short. A scenario needs a seed or bytes; a trace has everything that its run needs.
+#[derive(Args)]
+pub(crate) struct SimShrink {
+    /// The name of a scenario, with --seed or --bytes; or a trace of `sim run --trace` or `sim shrink`, alone
+    #[arg(value_name = "NAME|FILE")]
+    pub(crate) source: String,
+    /// The run of this seed
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// The run of these bytes, each of which is a choice, as a fuzzer has them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "chooser"])]
+    pub(crate) bytes: Option<PathBuf>,
+    /// A fault that all links have besides, as the run had it
+    #[arg(long, value_name = "NAME=RATE", num_args = 1..)]
+    pub(crate) fault: Vec<String>,
+    /// The reorder window of all nodes, as the run had it
+    #[arg(long, value_name = "W", value_parser = window())]
+    pub(crate) reorder_window: Option<usize>,
+    /// Where the choices of the seed come from, as the run had it [default: seeded]
+    #[arg(long, value_enum)]
+    pub(crate) chooser: Option<Source>,
+    /// Where the short run goes: a trace, to be replayed, explained, drawn
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Runs that are tried at most
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) tries: usize,
 }
 
 /// Where the choices of a simulated run come from.

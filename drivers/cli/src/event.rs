@@ -120,6 +120,22 @@ pub(crate) enum Event {
         effects: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         trace_hash: Option<String>,
+        /// How the run fails, if it does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
+    },
+    /// A failing run became as short as it gets.
+    Shrunk {
+        scenario: String,
+        /// Choices that are not the first option.
+        steps: usize,
+        tries: usize,
+        choices: Vec<u32>,
+        failure: String,
+        path: String,
+        trace_hash: String,
+        /// False if the tries did not suffice.
+        finished: bool,
     },
     /// A trace as a picture.
     Drawing { text: String },

@@ -142,8 +142,25 @@ fn sentence(event: &Event) -> String {
             }
             text
         }
-        Event::Replayed { inputs, effects, .. } => {
-            format!("The run is the same: {inputs} inputs, {effects} effects.")
+        Event::Replayed { inputs, effects, failure, .. } => {
+            let mut text = format!("The run is the same: {inputs} inputs, {effects} effects.");
+            if let Some(failure) = failure {
+                text += &format!("\nIt fails: {failure}");
+            }
+            text
+        }
+        Event::Shrunk { scenario, steps, tries, choices, failure, path, finished, .. } => {
+            let steps = match steps {
+                0 => "without any step".into(),
+                1 => "in one step".into(),
+                steps => format!("in {steps} steps"),
+            };
+            let count = choices.len();
+            let mut text = format!("{scenario} fails {steps}: {failure}\n{count} choices, found in {tries} runs");
+            if !finished {
+                text += "; more --tries may find less";
+            }
+            text + &format!("\nTo look at it: chumwire explain {path}, or chumwire sim draw {path}")
         }
         Event::Drawing { text } => text.clone(),
         Event::Difference { same: true, .. } => "The two runs are the same.".into(),

@@ -130,9 +130,65 @@ fn shards_are_the_whole_and_faults_and_windows_can_be_asked_for() {
     assert_ne!(hash(&[]), hash(&["--reorder-window", "16"]));
 }
 
+/// The catalogue has no run that fails, so what is left is that each form finds its run. What a failing one becomes is
+/// tested beside the command.
+#[test]
+fn a_run_that_does_not_fail_is_not_shrunk() {
+    let dir = TempDir::new().expect("a directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
+    let (trace, bytes, out) = (path("trace"), path("bytes"), path("out"));
+    let faults = ["--fault", "loss=0.1", "--reorder-window", "4"];
+    let run_it = ["run", "pairing", "--seed", "3", "--trace", &trace];
+    sim(&[&run_it, &faults[..]].concat());
+    fs::write(&bytes, [7, 255, 1, 0, 9]).expect("written");
+    for args in [
+        &[trace.as_str()][..],
+        &["pairing", "--bytes", &bytes],
+        &["pairing", "--seed", "3", "--chooser", "swarm"],
+        &[&["pairing", "--seed", "3"][..], &faults].concat(),
+    ] {
+        let ended = run(&[&["sim", "shrink", "-o", &out], args].concat());
+        assert_eq!(ended.kind(), "not_failing", "{args:?}");
+        assert_eq!(ended.status.code(), Some(1), "{args:?}");
+        assert!(fs::metadata(&out).is_err(), "nothing is written");
+    }
+
+    // A trace that says that it fails is held to it.
+    let text = fs::read_to_string(&trace).expect("a trace");
+    let said = text.replacen(
+        "\"schedule\":",
+        "\"fails\":\"both have paired\",\"schedule\":",
+        1,
+    );
+    fs::write(&trace, said).expect("written");
+    assert_eq!(run(&["sim", "replay", &trace]).kind(), "diverged");
+}
+
 #[test]
 fn what_cannot_be_meant_is_refused() {
-    assert_eq!(run(&["sim", "run", "no-such-race"]).kind(), "no_scenario");
+    for args in [
+        &["sim", "run", "no-such-race"][..],
+        &["sim", "shrink", "no-such-race", "--seed", "1", "-o", "out"],
+    ] {
+        assert_eq!(run(args).kind(), "no_scenario");
+    }
+    let no_bytes = [
+        "sim",
+        "shrink",
+        "pairing",
+        "--bytes",
+        "no-such-file",
+        "-o",
+        "out",
+    ];
+    assert_eq!(run(&no_bytes).kind(), "bad_bytes");
+    let dir = TempDir::new().expect("a directory");
+    let file = dir.path().join("trace");
+    let file = file.to_str().expect("text");
+    let live = "{\"chumwire_trace\":1,\"origin\":\"live\",\"wall\":0}\n";
+    fs::write(file, live).expect("written");
+    let of_live = run(&["sim", "shrink", file, "-o", "out"]);
+    assert_eq!(of_live.kind(), "not_replayable");
     for args in [
         &["sim", "run", "all", "--fault", "nonsense=0.1"][..],
         &["sim", "run", "all", "--fault", "loss=2"],
@@ -141,6 +197,12 @@ fn what_cannot_be_meant_is_refused() {
         &["sim", "run", "all", "--shard", "5/3"],
         &["sim", "run", "all", "--reorder-window", "65"],
         &["sim", "run", "all", "--seed", "1", "--seeds", "0..2"],
+        &["sim", "shrink", "pairing", "-o", "out"],
+        &["sim", "shrink", "pairing", "--seed", "1"],
+        &[
+            "sim", "shrink", "pairing", "--seed", "1", "--bytes", "b", "-o", "out",
+        ],
+        &["sim", "shrink", file, "--seed", "1", "-o", "out"],
     ] {
         let ended = run(args);
         assert_eq!(ended.status.code(), Some(2), "{args:?}");

@@ -7,16 +7,16 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use chumwire_sim::scenario::{Scenario, Setting};
-use chumwire_sim::{Chooser, Config, Faults, Pct, Seeded, Swarm};
-use chumwire_trace::{Header, Origin, Scene, text_of};
+use chumwire_sim::{Chooser, Pct, Seeded, Swarm};
+use chumwire_trace::Scene;
 
 use super::progress::Progress;
+use super::scene;
 use super::seeds::Seeds;
 use super::tally::{Outcome, Tally};
 use crate::args::{SimRun, Source};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::traces::write;
 
 /// The name that stands for every scenario.
 const ALL: &str = "all";
@@ -30,9 +30,9 @@ const CHUNK: u64 = 16;
 pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
     let scenarios: Vec<&'static Scenario> = match args.name.as_str() {
         ALL => chumwire_sim::catalogue::catalogue().iter().collect(),
-        name => vec![chumwire_sim::catalogue::scenario(name).ok_or_else(|| no_scenario(name))?],
+        name => vec![scene::scenario(name)?],
     };
-    let setting = setting(args.reorder_window, &args.fault)?;
+    let setting = scene::setting(args.reorder_window, &args.fault)?;
     let seeds = match (&args.seeds, args.seed) {
         (Some(seeds), _) => seeds.clone(),
         (None, Some(seed)) => seed..seed.saturating_add(1),
@@ -69,15 +69,22 @@ pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
         Some((scenario, seed)) => Err(Failure::new(
             "sim_failed",
             format_args!(
-                "{} of {} runs failed; to see the first: chumwire sim run {} --seed {seed}{} --trace FILE, \
-                 then chumwire explain FILE",
+                "{} of {} runs failed; {}",
                 all.failed,
                 all.runs,
-                scenario.name,
-                options(args)
+                to_see(scenario.name, seed, args)
             ),
         )),
     }
+}
+
+/// What to type to see a run, whole and short.
+fn to_see(scenario: &str, seed: u64, args: &SimRun) -> String {
+    let run = format!("{scenario} --seed {seed}{}", options(args));
+    format!(
+        "to see the first: chumwire sim run {run} --trace FILE, then chumwire explain FILE; \
+         to see it as short as it gets: chumwire sim shrink {run} -o FILE"
+    )
 }
 
 /// How runs were asked for, as it is typed.
@@ -97,40 +104,8 @@ fn options(args: &SimRun) -> String {
     text
 }
 
-/// There is no scenario of this name.
-pub(super) fn no_scenario(name: &str) -> Failure {
-    Failure::new(
-        "no_scenario",
-        format_args!("there is no scenario `{name}`; `chumwire sim list` names them all"),
-    )
-}
-
-/// How runs are made.
-///
-/// # Errors
-/// `usage`: a fault that is none.
-pub(super) fn setting(window: Option<usize>, faults: &[String]) -> Result<Setting, Failure> {
-    let mut setting = Setting {
-        window,
-        ..Setting::default()
-    };
-    for text in faults {
-        let (name, rate) = text.split_once('=').unwrap_or((text, ""));
-        let rate: f64 = rate.parse().map_err(|_| {
-            Failure::usage(format_args!(
-                "--fault {text}: a name and a rate from 0 to 1 are due, as in loss=0.1"
-            ))
-        })?;
-        let faults = setting.faults.get_or_insert_with(Faults::default);
-        faults
-            .set(name, rate)
-            .map_err(|error| Failure::usage(format_args!("--fault {text}: {error}")))?;
-    }
-    Ok(setting)
-}
-
 /// The choices of a run.
-fn chooser(source: Source, seed: u64) -> Box<dyn Chooser> {
+pub(super) fn chooser(source: Source, seed: u64) -> Box<dyn Chooser> {
     /// Changes of priority, and the ties over which they are spread: as many as a pairing has.
     const CHANGES: (usize, u64) = (3, 200);
     match source {
@@ -149,18 +124,15 @@ fn record(
     setting: &Setting,
 ) -> Result<(), Failure> {
     let run = scenario.run(setting, chooser(args.chooser, seed));
-    let header = Header {
-        scene: Some(Scene {
-            scenario: Some(scenario.name.into()),
-            seed: Some(seed),
-            window: setting.window,
-            faults: args.fault.clone(),
-            schedule: run.schedule.clone(),
-        }),
-        ..Header::new(Origin::Simulated, Config::default().wall.0)
+    let scene = Scene {
+        scenario: Some(scenario.name.into()),
+        seed: Some(seed),
+        window: setting.window,
+        faults: args.fault.clone(),
+        schedule: run.schedule.clone(),
+        ..Scene::default()
     };
-    let lines = run.trace.lines().iter().map(text_of);
-    write(path, [text_of(&header)].into_iter().chain(lines))
+    scene::record(path, scene, &run)
 }
 
 /// Some seeds of one scenario that have been run: its number, the number of the chunk, the outcomes.
@@ -244,5 +216,55 @@ impl Work {
             }
         }
         progress.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command, Sim};
+
+    fn parsed(command: &str) -> Sim {
+        let Ok(Cli {
+            command: Command::Sim { command },
+            ..
+        }) = Cli::try_parse_from(command.split(' '))
+        else {
+            panic!("{command} cannot be typed");
+        };
+        command
+    }
+
+    #[test]
+    fn what_is_to_be_typed_after_a_failure_can_be_typed() {
+        let asked = "chumwire sim run all --seeds 0..9 --fault loss=0.1 --fault cut=0.2 --reorder-window 4 --chooser pct";
+        let Sim::Run(args) = parsed(asked) else {
+            panic!("runs");
+        };
+        let hint = to_see("pairing", 7, &args);
+        let typed = |from: &str, to: &str| {
+            let start = hint.find(from).expect(from);
+            let rest = &hint[start..];
+            parsed(&rest[..rest.find(to).expect(to)])
+        };
+        let Sim::Run(run) = typed("chumwire sim run", ", then") else {
+            panic!("a run");
+        };
+        assert_eq!((run.name.as_str(), run.seed), ("pairing", Some(7)));
+        let hint = format!("{hint};");
+        let rest = &hint[hint.find("chumwire sim shrink").expect("it")..hint.len() - 1];
+        let Sim::Shrink(shrink) = parsed(rest) else {
+            panic!("a run to be shrunk");
+        };
+        assert_eq!((shrink.source.as_str(), shrink.seed), ("pairing", Some(7)));
+        for (fault, window) in [
+            (run.fault, run.reorder_window),
+            (shrink.fault, shrink.reorder_window),
+        ] {
+            assert_eq!((fault, window), (args.fault.clone(), Some(4)));
+        }
+        assert!(run.chooser == Source::Pct && shrink.chooser == Some(Source::Pct));
     }
 }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use chumwire::crypto::Nacl;
 use chumwire_sim::Scheduled;
-use chumwire_trace::{Line, NotReplayed, Origin, Scene, Trace};
+use chumwire_sim::scenario::Scenario;
+use chumwire_sim::shrink::kind_of;
+use chumwire_trace::{Line, NotReplayed, Scene, Trace, What};
 
-use super::campaign::{no_scenario, setting};
+use super::scene::{scenario, scene_of, setting};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -53,12 +55,12 @@ pub(super) fn diff(one: &Path, other: &Path, output: Output) -> Result<(), Failu
 /// Runs it again.
 ///
 /// # Errors
-/// `bad_trace`, `not_replayable`, `diverged`
+/// `bad_trace`, `no_scenario`, `not_replayable`, `diverged`
 pub(super) fn replay(path: &Path, output: Output) -> Result<(), Failure> {
     let trace = read(path)?;
-    output.event(&match (trace.header.origin, &trace.header.scene) {
-        (Origin::Simulated, Some(scene)) => simulated(&trace, scene)?,
-        _ => live(&trace)?,
+    output.event(&match scene_of(&trace)? {
+        Some((scene, name)) => again(scenario(name)?, &trace, scene)?,
+        None => live(&trace)?,
     });
     Ok(())
 }
@@ -69,43 +71,53 @@ fn live(trace: &Trace) -> Result<Event, Failure> {
             inputs: done.inputs,
             effects: done.effects,
             trace_hash: None,
+            failure: None,
         }),
         Err(error @ NotReplayed::Diverged { .. }) => Err(Failure::new("diverged", error)),
         Err(error) => Err(Failure::new("not_replayable", error)),
     }
 }
 
-fn simulated(trace: &Trace, scene: &Scene) -> Result<Event, Failure> {
-    let Some(name) = &scene.scenario else {
-        return Err(Failure::new(
-            "not_replayable",
-            "the trace does not say which scenario it is of",
-        ));
-    };
-    let scenario = chumwire_sim::catalogue::scenario(name).ok_or_else(|| no_scenario(name))?;
+/// Runs a simulated trace again: it has to be the same, and to fail as it did if it did.
+///
+/// # Errors
+/// `diverged`, `usage`
+pub(super) fn again(scenario: &Scenario, trace: &Trace, scene: &Scene) -> Result<Event, Failure> {
     let setting = setting(scene.window, &scene.faults)?;
     let run = scenario.run(&setting, Scheduled::new(scene.schedule.clone()));
     let again = Trace {
         header: trace.header.clone(),
         lines: run.trace.lines().to_vec(),
     };
-    match chumwire_trace::diff(trace, &again) {
-        None => Ok(Event::Replayed {
-            inputs: trace
-                .lines
-                .iter()
-                .filter(|line| line.what.is_input())
-                .count(),
-            effects: trace
-                .lines
-                .iter()
-                .filter(|line| line.what.is_effect())
-                .count(),
-            trace_hash: Some(chumwire::hex::encode(&run.trace.hash())),
-        }),
-        Some(parted) => Err(Failure::new(
-            "diverged",
-            format_args!("the run is another one from line {} on", parted.same + 2),
-        )),
+    let failure = run.outcome.err().map(|is| is.what);
+    let wrong = [
+        scene
+            .fails
+            .as_deref()
+            .and_then(|due| fails_otherwise(due, failure.as_deref())),
+        chumwire_trace::diff(trace, &again)
+            .map(|parted| format!("the run is another one from line {} on", parted.same + 2)),
+    ];
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    if !wrong.is_empty() {
+        return Err(Failure::new("diverged", wrong.join("; ")));
+    }
+    let count = |is: fn(&What) -> bool| trace.lines.iter().filter(|line| is(&line.what)).count();
+    Ok(Event::Replayed {
+        inputs: count(What::is_input),
+        effects: count(What::is_effect),
+        trace_hash: Some(chumwire::hex::encode(&run.trace.hash())),
+        failure,
+    })
+}
+
+/// What is wrong with how a run fails.
+fn fails_otherwise(due: &str, is: Option<&str>) -> Option<String> {
+    match is {
+        None => Some(format!("the run does not fail any more; it did: {due}")),
+        Some(is) if kind_of(is) != kind_of(due) => {
+            Some(format!("it fails otherwise: {is}; it did: {due}"))
+        }
+        Some(_) => None,
     }
 }

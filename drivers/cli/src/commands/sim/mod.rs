@@ -3,7 +3,9 @@
 mod campaign;
 mod look;
 mod progress;
+mod scene;
 mod seeds;
+mod shrink;
 mod tally;
 
 use crate::args::Sim;
@@ -14,7 +16,7 @@ use crate::output::Output;
 /// Simulates, or looks at what was recorded.
 ///
 /// # Errors
-/// `no_scenario`, `bad_trace`, `sim_failed`, `diverged`
+/// `no_scenario`, `bad_trace`, `sim_failed`, `not_failing`, `not_replayable`, `diverged`
 pub(super) fn sim(command: Sim, output: Output) -> Result<(), Failure> {
     match command {
         Sim::List => {
@@ -28,6 +30,7 @@ pub(super) fn sim(command: Sim, output: Output) -> Result<(), Failure> {
             Ok(())
         }
         Sim::Run(args) => campaign::run(&args, output),
+        Sim::Shrink(args) => shrink::shrink(&args, output),
         Sim::Replay { trace } => look::replay(&trace, output),
         Sim::Draw { traces } => look::draw(&traces, output),
         Sim::Diff { one, other } => look::diff(&one, &other, output),
