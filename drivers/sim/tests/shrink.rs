@@ -122,6 +122,24 @@ fn what_always_fails_needs_nothing() {
     assert_eq!(shrink(vec![3, 0, 5, 0], 0, |_| true), untried);
 }
 
+/// What comes after the failure goes in a few runs, however much it is.
+#[test]
+fn a_long_tail_is_cheap() {
+    let list: Vec<u32> = (1..=4_096).collect();
+    let mut lengths = Vec::new();
+    let fails = |choices: &[u32]| {
+        lengths.push(choices.len());
+        choices
+            .iter()
+            .take(9)
+            .filter(|choice| **choice != 0)
+            .count()
+            == 9
+    };
+    let _ = shrink(list, 13, fails);
+    assert!(lengths.contains(&9), "{lengths:?}");
+}
+
 // --- scenarios -------------------------------------------------------------------------------------------------------
 
 /// It takes for granted that links are good, and they are not.

@@ -105,6 +105,7 @@ mod tests {
             ),
             (r#"left: ["a \"b\" ]", 2], all"#, "left: […], all"),
             (r#"called "it" (twice"#, r#"called "…" (…"#),
+            (r#"it says "a \"b" twice"#, r#"it says "…" twice"#),
             ("", ""),
         ] {
             assert_eq!(kind_of(what), kind);
