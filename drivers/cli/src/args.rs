@@ -66,6 +66,8 @@ pub(crate) enum Sim {
     List,
     /// Run a scenario, or all
     Run(SimRun),
+    /// Walk every order and up to K faults of a small scenario, breadth first
+    Explore(SimExplore),
     /// Make a failing run as short as it gets, and write it down: the fewest choices that fail in the same way
     Shrink(SimShrink),
     /// Run a trace again, and see whether the same happens: a simulated one, or one of --trace-secrets
@@ -119,10 +121,42 @@ pub(crate) struct SimRun {
     pub(crate) shard: Option<(u64, u64)>,
 }
 
+/// What is explored, and how far.
+#[derive(Args)]
+pub(crate) struct SimExplore {
+    /// What is explored, or `all`; `chumwire sim list` names what can be
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// How many faults may strike in one history
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=8))]
+    pub(crate) faults: u32,
+    /// How many moves a history may have [default: any number]
+    #[arg(long, value_name = "D")]
+    pub(crate) depth: Option<u32>,
+    /// How many states are looked at [default: any number]
+    #[arg(long, value_name = "N")]
+    pub(crate) states: Option<usize>,
+    /// How long it may take, in seconds [default: any time]
+    #[arg(long, value_name = "S")]
+    pub(crate) seconds: Option<u64>,
+    /// How much memory it may take, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    pub(crate) memory: u64,
+    /// Walk only the I-th of N parts, which differ by the first fault; I counts from 0, and N stands for 0
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub(crate) shard: Option<(u64, u64)>,
+    /// Where it is put away every minute and at the end; what is there is gone on with
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Where the shortest run that breaks a rule goes: a trace, to be replayed, explained, drawn
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+}
+
 /// Which run is made short. A scenario needs a seed or bytes; a trace has everything that its run needs.
 #[derive(Args)]
 pub(crate) struct SimShrink {
-    /// The name of a scenario, with --seed or --bytes; or a trace of `sim run --trace` or `sim shrink`, alone
+    /// The name of a scenario, with --seed or --bytes; or a trace of `sim run`, `sim explore` or `sim shrink`, alone
     #[arg(value_name = "NAME|FILE")]
     pub(crate) source: String,
     /// The run of this seed

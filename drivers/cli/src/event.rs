@@ -124,6 +124,32 @@ pub(crate) enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         failure: Option<String>,
     },
+    /// What an exploration has seen.
+    Explore {
+        scenario: String,
+        faults: u32,
+        states: usize,
+        moves: u64,
+        /// Moves to states that had been seen.
+        seen_again: u64,
+        /// Moves that were left out, because another order of the same was made.
+        commuted: u64,
+        /// States in which nothing is left to be done.
+        finals: usize,
+        depth: u32,
+        /// States that were not gone on from.
+        waiting: usize,
+        complete: bool,
+        /// What ended it, if it is not complete.
+        bound: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<String>,
+        alphabet: Vec<String>,
+        seconds: f64,
+        states_per_second: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        violation: Option<Violation>,
+    },
     /// A failing run became as short as it gets.
     Shrunk {
         scenario: String,
@@ -153,6 +179,19 @@ pub(crate) enum Event {
         #[serde(flatten)]
         failure: Failure,
     },
+}
+
+/// What must not be, and how it comes to that.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Violation {
+    pub(crate) message: String,
+    /// The moves of the shortest history.
+    pub(crate) moves: usize,
+    /// Those of its moves that have to be chosen.
+    pub(crate) steps: usize,
+    pub(crate) choices: Vec<u32>,
+    pub(crate) path: Option<String>,
 }
 
 /// The three members of an invitation, as they are handed over.

@@ -149,6 +149,30 @@ fn sentence(event: &Event) -> String {
             }
             text
         }
+        Event::Explore { violation: Some(violation), scenario, states, faults, .. } => {
+            let path = violation.path.as_deref();
+            let mut text = format!(
+                "{scenario} breaks a rule: {}\n{states} states with up to {faults} faults; {} moves, {} of them chosen",
+                violation.message, violation.moves, violation.steps
+            );
+            if let Some(path) = path {
+                text += &format!("\nTo look at it: chumwire explain {path}, or chumwire sim draw {path}");
+            }
+            text
+        }
+        Event::Explore { scenario, faults, states, moves, seen_again, commuted, finals, depth, waiting, bound, part, alphabet, seconds, states_per_second, .. } => {
+            let part = part.as_ref().map_or_else(String::new, |part| format!(", part {part}"));
+            let end = match bound {
+                None => "complete: nothing that must not be, in any order, over the alphabet below".into(),
+                Some(bound) => format!("not complete: {bound} ended it, {waiting} states wait"),
+            };
+            format!(
+                "{scenario} with up to {faults} faults{part}: {end}\n  {states} states, the longest history {depth} moves, {finals} ends\n  \
+                 {moves} moves made, {seen_again} of them to states seen before; {commuted} left out that commute\n  \
+                 {seconds:.1} s, {states_per_second} states a second\n  {}",
+                alphabet.join("; ")
+            )
+        }
         Event::Shrunk { scenario, steps, tries, choices, failure, path, finished, .. } => {
             let steps = match steps {
                 0 => "without any step".into(),

@@ -41,6 +41,11 @@ impl Signals {
         let _ = self.0.recv().await;
     }
 
+    /// Whether there was one since this was last asked.
+    pub(crate) fn came(&self) -> bool {
+        self.0.try_recv().is_ok()
+    }
+
     /// What `work` gives, unless a signal comes first.
     ///
     /// # Errors

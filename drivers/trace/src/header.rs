@@ -35,6 +35,9 @@ pub struct Scene {
     /// Every choice of the run, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedule: Vec<u32>,
+    /// Of a schedule that was explored: how many faults might strike. Its choices are those of the explorer then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explored: Option<u32>,
     /// What is wrong, if the run fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fails: Option<String>,

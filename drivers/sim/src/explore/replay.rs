@@ -9,6 +9,7 @@ use super::moves::{Move, moves};
 use super::play::Play;
 use super::search::{judge, unsettled, waits_too_long};
 use super::step::{Stepper, opening};
+use crate::shrink::{Shrunk, kind_of, shrink};
 use crate::trace::Trace;
 
 /// What came of a schedule.
@@ -103,6 +104,27 @@ impl Play {
             trace,
             moves: MOST,
         }
+    }
+}
+
+impl Play {
+    /// Makes a failing schedule as short as it gets, within a bound of runs: with the fewest moves that are not the first
+    /// one. `None` if it does not fail.
+    #[must_use]
+    pub fn shrink(
+        &'static self,
+        faults: u32,
+        schedule: Vec<u32>,
+        bound: usize,
+    ) -> Option<(Shrunk, Replay)> {
+        let kind = |schedule: &[u32]| {
+            let replay = self.replay(faults, schedule, false);
+            replay.wrong.map(|what| kind_of(&what))
+        };
+        let due = Some(kind(&schedule)?);
+        let shrunk = shrink(schedule, bound, |schedule| kind(schedule) == due);
+        let replay = self.replay(faults, &shrunk.choices, true);
+        Some((shrunk, replay))
     }
 }
 

@@ -11,7 +11,7 @@ use chumwire_sim::{Chooser, Pct, Seeded, Swarm};
 use chumwire_trace::Scene;
 
 use super::progress::Progress;
-use super::scene;
+use super::scene::{self, Subject};
 use super::seeds::Seeds;
 use super::tally::{Outcome, Tally};
 use crate::args::{SimRun, Source};
@@ -123,16 +123,19 @@ fn record(
     args: &SimRun,
     setting: &Setting,
 ) -> Result<(), Failure> {
-    let run = scenario.run(setting, chooser(args.chooser, seed));
-    let scene = Scene {
-        scenario: Some(scenario.name.into()),
-        seed: Some(seed),
-        window: setting.window,
-        faults: args.fault.clone(),
-        schedule: run.schedule.clone(),
-        ..Scene::default()
+    let untraced = Setting {
+        trace: false,
+        ..*setting
     };
-    scene::record(path, scene, &run)
+    let choices = scenario
+        .run(&untraced, chooser(args.chooser, seed))
+        .schedule;
+    let subject = Subject::Scenario(scenario, *setting);
+    let scene = Scene {
+        seed: Some(seed),
+        ..subject.scene(&args.fault, &choices)
+    };
+    scene::record(path, scene, &subject.run(&choices))
 }
 
 /// Some seeds of one scenario that have been run: its number, the number of the chunk, the outcomes.

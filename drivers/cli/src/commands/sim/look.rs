@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use chumwire::crypto::Nacl;
-use chumwire_sim::Scheduled;
-use chumwire_sim::scenario::Scenario;
 use chumwire_sim::shrink::kind_of;
 use chumwire_trace::{Line, NotReplayed, Scene, Trace, What};
 
-use super::scene::{scenario, scene_of, setting};
+use super::scene::{Subject, scene_of};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -59,7 +57,7 @@ pub(super) fn diff(one: &Path, other: &Path, output: Output) -> Result<(), Failu
 pub(super) fn replay(path: &Path, output: Output) -> Result<(), Failure> {
     let trace = read(path)?;
     output.event(&match scene_of(&trace)? {
-        Some((scene, name)) => again(scenario(name)?, &trace, scene)?,
+        Some((scene, name)) => again(Subject::of(scene, name)?, &trace, scene)?,
         None => live(&trace)?,
     });
     Ok(())
@@ -81,15 +79,14 @@ fn live(trace: &Trace) -> Result<Event, Failure> {
 /// Runs a simulated trace again: it has to be the same, and to fail as it did if it did.
 ///
 /// # Errors
-/// `diverged`, `usage`
-pub(super) fn again(scenario: &Scenario, trace: &Trace, scene: &Scene) -> Result<Event, Failure> {
-    let setting = setting(scene.window, &scene.faults)?;
-    let run = scenario.run(&setting, Scheduled::new(scene.schedule.clone()));
+/// `diverged`
+pub(super) fn again(subject: Subject<'_>, trace: &Trace, scene: &Scene) -> Result<Event, Failure> {
+    let ran = subject.run(&scene.schedule);
     let again = Trace {
         header: trace.header.clone(),
-        lines: run.trace.lines().to_vec(),
+        lines: ran.lines,
     };
-    let failure = run.outcome.err().map(|is| is.what);
+    let failure = ran.failure;
     let wrong = [
         scene
             .fails
@@ -106,7 +103,7 @@ pub(super) fn again(scenario: &Scenario, trace: &Trace, scene: &Scene) -> Result
     Ok(Event::Replayed {
         inputs: count(What::is_input),
         effects: count(What::is_effect),
-        trace_hash: Some(chumwire::hex::encode(&run.trace.hash())),
+        trace_hash: Some(chumwire::hex::encode(&ran.hash)),
         failure,
     })
 }

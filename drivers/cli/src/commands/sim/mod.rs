@@ -1,6 +1,7 @@
 //! `chumwire sim`.
 
 mod campaign;
+mod explore;
 mod look;
 mod progress;
 mod scene;
@@ -16,7 +17,7 @@ use crate::output::Output;
 /// Simulates, or looks at what was recorded.
 ///
 /// # Errors
-/// `no_scenario`, `bad_trace`, `sim_failed`, `not_failing`, `not_replayable`, `diverged`
+/// `no_scenario`, `bad_trace`, `sim_failed`, `violation`, `bad_checkpoint`, `not_failing`, `not_replayable`, `diverged`
 pub(super) fn sim(command: Sim, output: Output) -> Result<(), Failure> {
     match command {
         Sim::List => {
@@ -30,6 +31,7 @@ pub(super) fn sim(command: Sim, output: Output) -> Result<(), Failure> {
             Ok(())
         }
         Sim::Run(args) => campaign::run(&args, output),
+        Sim::Explore(args) => explore::explore(&args, output),
         Sim::Shrink(args) => shrink::shrink(&args, output),
         Sim::Replay { trace } => look::replay(&trace, output),
         Sim::Draw { traces } => look::draw(&traces, output),

@@ -4,12 +4,11 @@ use std::fs;
 use std::panic;
 use std::path::Path;
 
-use chumwire_sim::scenario::{Scenario, Setting};
+use chumwire_sim::scenario::Setting;
 use chumwire_sim::{Bytes, Chooser};
-use chumwire_trace::Scene;
 
 use super::campaign::chooser;
-use super::scene::{record, scenario, scene_of, setting};
+use super::scene::{Subject, record, scenario, scene_of, setting};
 use crate::args::{SimShrink, Source};
 use crate::event::Event;
 use crate::failure::Failure;
@@ -32,8 +31,7 @@ pub(super) fn shrink(args: &SimShrink, output: Output) -> Result<(), Failure> {
 
 /// A run that somebody wants to be short.
 struct Asked<'a> {
-    scenario: &'a Scenario,
-    setting: Setting,
+    subject: Subject<'a>,
     /// The faults of the setting, as they were typed.
     faults: Vec<String>,
     choices: Vec<u32>,
@@ -64,8 +62,7 @@ impl Asked<'_> {
             ..setting
         };
         Ok(Self {
-            scenario,
-            setting,
+            subject: Subject::Scenario(scenario, setting),
             faults: args.fault.clone(),
             choices: scenario.run(&untraced, source).schedule,
         })
@@ -91,8 +88,7 @@ impl Asked<'_> {
             ));
         };
         Ok(Self {
-            scenario: scenario(name)?,
-            setting: setting(scene.window, &scene.faults)?,
+            subject: Subject::of(scene, name)?,
             faults: scene.faults.clone(),
             choices: scene.schedule.clone(),
         })
@@ -100,9 +96,8 @@ impl Asked<'_> {
 
     /// Shrinks it, and writes down what is left.
     fn shrink(self, tries: usize, path: &Path) -> Result<Event, Failure> {
-        let name = self.scenario.name;
-        let shortest = self.scenario.shrink(&self.setting, self.choices, tries);
-        let Some(shortest) = shortest else {
+        let name = self.subject.name();
+        let Some(shrunk) = self.subject.shrink(self.choices, tries) else {
             return Err(Failure::new(
                 "not_failing",
                 format_args!(
@@ -110,23 +105,20 @@ impl Asked<'_> {
                 ),
             ));
         };
-        let shrunk = shortest.shrunk;
-        let scene = Scene {
-            scenario: Some(name.into()),
-            window: self.setting.window,
-            faults: self.faults,
-            schedule: shrunk.choices.clone(),
-            ..Scene::default()
-        };
-        record(path, scene, &shortest.run)?;
+        let ran = self.subject.run(&shrunk.choices);
+        record(
+            path,
+            self.subject.scene(&self.faults, &shrunk.choices),
+            &ran,
+        )?;
         Ok(Event::Shrunk {
             scenario: name.into(),
             steps: shrunk.steps,
             tries: shrunk.runs,
             choices: shrunk.choices,
-            failure: shortest.failure.what,
+            failure: ran.failure.unwrap_or_default(),
             path: path.display().to_string(),
-            trace_hash: chumwire::hex::encode(&shortest.run.trace.hash()),
+            trace_hash: chumwire::hex::encode(&ran.hash),
             finished: shrunk.finished,
         })
     }
@@ -134,8 +126,9 @@ impl Asked<'_> {
 
 #[cfg(test)]
 mod tests {
-    use chumwire_sim::scenario::{Stage, Stop, Truth, Via, Who};
+    use chumwire_sim::scenario::{Scenario, Stage, Stop, Truth, Via, Who};
     use chumwire_sim::{Faults, Seeded};
+    use chumwire_trace::Scene;
     use tempfile::TempDir;
 
     use super::super::look::again;
@@ -159,10 +152,13 @@ mod tests {
         Ok(Truth::open())
     }
 
+    fn hoping() -> Subject<'static> {
+        Subject::Scenario(&HOPES, Setting::default())
+    }
+
     fn asked(choices: Vec<u32>) -> Asked<'static> {
         Asked {
-            scenario: &HOPES,
-            setting: Setting::default(),
+            subject: hoping(),
             faults: Vec::new(),
             choices,
         }
@@ -196,7 +192,7 @@ mod tests {
         let scene = trace.header.scene.clone().expect("a scene");
         assert_eq!((&scene.schedule, scene.seed), (&choices, None));
         assert_eq!(scene.fails.as_ref(), Some(&failure));
-        match again(&HOPES, &trace, &scene) {
+        match again(hoping(), &trace, &scene) {
             Ok(Event::Replayed {
                 trace_hash: hash,
                 failure: fails,
@@ -206,7 +202,7 @@ mod tests {
         }
 
         let diverged = |scene: &Scene, trace: &_| {
-            let error = again(&HOPES, trace, scene).err().expect("another run");
+            let error = again(hoping(), trace, scene).err().expect("another run");
             assert_eq!(error.kind, "diverged");
             error.message
         };

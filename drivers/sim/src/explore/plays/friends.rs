@@ -105,6 +105,8 @@ pub(super) const CHAT: Play = Play {
     cast: |cast| directly(cast, 0),
     acts: TALK,
     goal: in_order,
+    // Who starts again has to be told again to connect.
+    faults: |fault, _| fault != Fault::Crash,
     remembers: true,
     ..Play::EMPTY
 };
