@@ -1,20 +1,5 @@
-//! Looks for a run of the catalogue that fails, for a while, on all cores, and says what it found in one line of JSON.
-//! `tests/planted/run` builds and runs it for every planted bug.
-//!
-//! `cargo run --release -p chumwire-sim --example hunt -- [--seconds 300] [--stall 20] [--seeds 1000]`
-//!
-//! All scenarios get their first seed before any gets its second one. Besides the plain run of each seed there is, of
-//! some seeds, one with swarm faults on all links, and one with each of two reorder windows. A run that panics has
-//! failed, and so has one that does not end: a machine that is caught at a deadline never comes back.
+//! Many seeds of all scenarios, on all cores.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "who hunts reads the clock and uses all cores; the runs do not"
-)]
-#![forbid(unsafe_code)]
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -22,8 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chumwire_sim::catalogue::catalogue;
-use chumwire_sim::scenario::{Scenario, Setting};
-use chumwire_sim::{Chooser, Faults, Seeded, Swarm};
+use chumwire_sim::scenario::{Run, Scenario, Setting};
+use chumwire_sim::shrink::kind_of;
+use chumwire_sim::{Chooser, Faults, Scheduled, Seeded, Swarm};
+
+use super::{Args, Finding, fewest};
 
 /// How often each kind of fault happens on a link, in thousandths, before a swarm makes it wild or turns it off.
 const FAULTS: u32 = 5;
@@ -100,26 +88,39 @@ impl Job {
         }
     }
 
-    /// Runs it; gives the first line of what is wrong.
-    fn run(self) -> Option<String> {
-        let run = || {
-            let setting = self.how.setting();
-            self.scenario.run(&setting, self.how.chooser(self.seed))
-        };
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(run) => run.outcome.err().map(|failure| first_line(&failure.what)),
-            Err(panic) => {
-                let text = (panic.downcast_ref::<String>().map(String::as_str))
-                    .or_else(|| panic.downcast_ref::<&str>().copied());
-                let text = text.unwrap_or("something that is no text");
-                Some(format!("a panic: {}", first_line(text)))
-            }
-        }
+    fn made(self) -> Run {
+        let setting = self.how.setting();
+        self.scenario.run(&setting, self.how.chooser(self.seed))
     }
-}
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().into()
+    /// Runs it; gives what is wrong.
+    fn run(self) -> Option<String> {
+        self.made().outcome.err().map(|failure| failure.what)
+    }
+
+    /// How few choices fail in the same way, as far as that is found within the time.
+    fn steps(self, what: &str, time: Duration) -> Option<usize> {
+        let (kind, setting) = (kind_of(what), self.how.setting());
+        fewest(
+            time,
+            move || self.made().schedule,
+            move |choices| {
+                let run = self.scenario.run(&setting, Scheduled::new(choices.into()));
+                run.outcome
+                    .is_err_and(|failure| kind_of(&failure.what) == kind)
+            },
+        )
+    }
+
+    /// Whether it does not end even if nothing is chosen.
+    fn hangs_anyway(self, stall: Duration) -> bool {
+        let (done, is_done) = channel();
+        thread::spawn(move || {
+            let run = self.scenario.run(&self.how.setting(), Scheduled::default());
+            let _ = done.send(run.deliveries);
+        });
+        is_done.recv_timeout(stall) == Err(RecvTimeoutError::Timeout)
+    }
 }
 
 /// What the threads share: the next job, and which one each has begun when, in milliseconds. Job and time are one
@@ -166,38 +167,31 @@ impl Desk {
     }
 }
 
-/// What was asked for.
-struct Args {
-    seconds: u64,
-    stall: u64,
-    seeds: u64,
+/// Looks until something is found, all is run, or the time is over.
+pub(super) fn hunt(args: &Args) -> Option<Finding> {
+    let (desk, found) = first(args);
+    let runs = desk.next.load(Ordering::Relaxed).min(desk.end);
+    let seconds = desk.begun.elapsed().as_secs_f64();
+    let (job, what, hangs) = found?;
+    let stall = Duration::from_secs(args.stall);
+    let steps = match hangs {
+        true => job.hangs_anyway(stall).then_some(0),
+        false => job.steps(&what, Duration::from_secs(args.shrink)),
+    };
+    Some(Finding {
+        by: "seeds",
+        scenario: job.scenario.name,
+        seed: Some(job.seed),
+        how: job.how.name(),
+        seconds,
+        looked: runs,
+        steps,
+        what,
+    })
 }
 
-impl Args {
-    fn read() -> Result<Self, String> {
-        let mut args = Self {
-            seconds: 300,
-            stall: 20,
-            seeds: 1_000,
-        };
-        let mut words = std::env::args().skip(1);
-        while let Some(word) = words.next() {
-            let value = match word.as_str() {
-                "--seconds" => &mut args.seconds,
-                "--stall" => &mut args.stall,
-                "--seeds" => &mut args.seeds,
-                _ => return Err(format!("{word} is unknown")),
-            };
-            *value = (words.next())
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(|| format!("{word}: a number is due"))?;
-        }
-        Ok(args)
-    }
-}
-
-/// Waits for the first finding, the end of all jobs, or the end of the time.
-fn hunt(args: &Args) -> (Arc<Desk>, Option<(Job, String)>) {
+/// The first finding, and whether it is a run that does not end.
+fn first(args: &Args) -> (Arc<Desk>, Option<(Job, String, bool)>) {
     let cores = thread::available_parallelism().map_or(1, Into::into);
     let desk = Arc::new(Desk {
         next: AtomicU64::new(0),
@@ -214,44 +208,16 @@ fn hunt(args: &Args) -> (Arc<Desk>, Option<(Job, String)>) {
     let stall = Duration::from_secs(args.stall);
     loop {
         match finding.recv_timeout(LOOK) {
-            Ok(first) => return (desk, Some(first)),
+            Ok((job, what)) => return (desk, Some((job, what, false))),
             Err(RecvTimeoutError::Disconnected) => return (desk, None),
             Err(RecvTimeoutError::Timeout) => {}
         }
         if let Some(job) = desk.hangs(stall) {
             let what = format!("a run does not end within {} s", args.stall);
-            return (desk, Some((job, what)));
+            return (desk, Some((job, what, true)));
         }
         if desk.begun.elapsed() >= Duration::from_secs(args.seconds) {
             return (desk, None);
         }
     }
-}
-
-fn main() -> ExitCode {
-    let args = match Args::read() {
-        Ok(args) => args,
-        Err(what) => {
-            eprintln!("{what}");
-            return ExitCode::from(2);
-        }
-    };
-    // A panic is a finding, told in the line below.
-    std::panic::set_hook(Box::new(|_| {}));
-    let (desk, first) = hunt(&args);
-    let seconds = desk.millis() as f64 / 1_000.0;
-    let runs = desk.next.load(Ordering::Relaxed).min(desk.end);
-    let line = match first {
-        Some((job, what)) => serde_json::json!({
-            "found": true, "by": "seeds", "scenario": job.scenario.name, "seed": job.seed,
-            "how": job.how.name(), "seconds": seconds, "runs": runs, "steps": null, "what": what,
-        }),
-        None => serde_json::json!({
-            "found": false, "by": null, "scenario": null, "seed": null, "how": null,
-            "seconds": seconds, "runs": runs, "steps": null, "what": null,
-        }),
-    };
-    println!("{line}");
-    // Other threads may be caught in a run that never ends.
-    exit(0)
 }
