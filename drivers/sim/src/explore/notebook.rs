@@ -112,10 +112,14 @@ impl Notebook {
     }
 
     /// A relay tells something.
-    pub(super) fn relay_event(&mut self, event: &RelayEvent) -> Checked {
+    pub(super) fn relay_event(&mut self, event: &RelayEvent, remembers: bool) -> Checked {
         match event {
             RelayEvent::HandedOver { spare, .. } if !self.handed.insert(*spare) => {
                 Err(format!("spare {spare} was handed over twice"))
+            }
+            RelayEvent::Ended { fault, .. } if remembers => {
+                *self.ended.entry(fault.why.code()).or_default() += 1;
+                Ok(())
             }
             _ => Ok(()),
         }

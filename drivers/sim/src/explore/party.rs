@@ -454,7 +454,7 @@ impl State {
                 }
                 Ok(())
             }
-            Told::Relay(event) => self.notebook.relay_event(event),
+            Told::Relay(event) => self.notebook.relay_event(event, role.remembers),
             Told::Message(_, bytes) => {
                 if role.remembers {
                     self.notebook.message(bytes);

@@ -8,6 +8,7 @@ use chumwire::contact::Contact;
 use chumwire::io::{ConnId, Message};
 use chumwire::node::{Node, NodeConfig};
 use chumwire::relay::{Relay, RelayConfig};
+use chumwire::step::Step;
 use chumwire::time::Now;
 
 use super::engine::Engine;
@@ -183,6 +184,20 @@ impl View<'_> {
     #[must_use]
     pub fn spares(&self, relay: usize) -> usize {
         self.relay(relay).map_or(0, |relay| relay.stats().spares)
+    }
+
+    /// How often a party has started.
+    #[must_use]
+    pub fn lives(&self, who: usize) -> u32 {
+        self.state(who).life
+    }
+
+    /// Connections of a node that it takes for spare ones of its relay.
+    #[must_use]
+    pub fn spares_of(&self, who: usize) -> usize {
+        let is_spare = |info: &chumwire::node::ConnectionInfo| info.step == Step::Spare;
+        self.node(who)
+            .map_or(0, |node| node.connections().filter(is_spare).count())
     }
 
     /// How often a node has told that it has paired.

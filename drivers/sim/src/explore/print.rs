@@ -37,20 +37,16 @@ impl Default for Printer {
 
 impl Printer {
     pub(super) const fn word(&mut self, word: u64) {
-        let [a, b] = self.0;
-        self.0 = [
-            fold(a ^ word ^ 0xa409_3822_299f_31d0, b ^ 0x082e_fa98_ec4e_6c89) ^ b,
-            fold(
-                b ^ word.rotate_left(29) ^ 0x4528_21e6_38d0_1377,
-                a ^ 0xbe54_66cf_34e9_0c6c,
-            )
-            .wrapping_add(a),
-        ];
+        self.add(Print([word, word.rotate_left(29)]));
     }
 
+    /// Each half of a print goes into one half of this one, and both halves into each other.
     pub(super) const fn add(&mut self, print: Print) {
-        self.word(print.0[0]);
-        self.word(print.0[1]);
+        let ([a, b], [one, other]) = (self.0, print.0);
+        self.0 = [
+            fold(a ^ one ^ 0xa409_3822_299f_31d0, b ^ 0x082e_fa98_ec4e_6c89) ^ b,
+            fold(b ^ other ^ 0x4528_21e6_38d0_1377, a ^ 0xbe54_66cf_34e9_0c6c).wrapping_add(a),
+        ];
     }
 
     pub(super) const fn print(&self) -> Print {

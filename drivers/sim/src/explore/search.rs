@@ -359,6 +359,10 @@ impl Search {
     fn reach(&mut self, world: World, depth: u32, origin: Origin, asleep: Box<[Asleep]>) {
         let print = world.print(&self.engine);
         let (number, new) = self.prints.number(print);
+        if !new && self.bounds.pruning == Pruning::Seen {
+            self.counts.seen_again += 1;
+            return;
+        }
         let mut set: Vec<u64> = asleep.iter().map(|(mv, ..)| *mv).collect();
         set.sort_unstable();
         let mut only = None;
@@ -368,8 +372,7 @@ impl Search {
         } else {
             self.counts.seen_again += 1;
             match self.bounds.pruning {
-                Pruning::Nothing => {}
-                Pruning::Seen => return,
+                Pruning::Nothing | Pruning::Seen => {}
                 Pruning::All => {
                     let before = &self.sleeps.sets[self.origins[number as usize].asleep as usize];
                     let (both, woken): (Vec<u64>, Vec<u64>) =

@@ -27,6 +27,14 @@ pub(super) fn dialler(cast: &mut Cast, name: &str) {
     cast.node(name, config::<Insecure>(name), None);
 }
 
+/// Two who know each other, and dial each other directly.
+pub(super) fn friends(cast: &mut Cast, edit: impl Fn(&mut NodeConfig)) {
+    for (name, other) in [("alice", "bob"), ("bob", "alice")] {
+        let config = friend(name, other, &format!("ws://{other}"), &edit);
+        cast.node(name, config, None);
+    }
+}
+
 /// A node that knows the other one already, and can be reached at this url.
 pub(super) fn friend(
     name: &str,
@@ -103,6 +111,19 @@ pub(super) const INVITE_BRIEFLY: Act = Act {
 pub(super) const JOIN: Act = Act {
     name: "join",
     does: join,
+    ..Act::NOW
+};
+
+/// All connections are closed by the embedder.
+pub(super) const LEAVE: Act = Act {
+    name: "close",
+    does: |node, now, _| {
+        let conns: Vec<_> = node.connections().map(|info| info.conn).collect();
+        for conn in conns {
+            node.close(now, conn);
+        }
+        Ok(None)
+    },
     ..Act::NOW
 };
 

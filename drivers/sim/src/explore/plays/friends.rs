@@ -2,22 +2,14 @@
 
 use chumwire::io::{Kind, Message};
 
-use super::cast::{CONNECT, friend, relay, say};
-use crate::explore::play::{Act, Cast, Fault, Play, View};
+use super::cast::{CONNECT, INVITE_DIRECT, JOIN, friend, friends, relay, say};
+use crate::explore::play::{Act, Fault, Play, View};
 use crate::scenario::RELAY;
-
-fn directly(cast: &mut Cast, window: usize) {
-    for (name, other) in [("alice", "bob"), ("bob", "alice")] {
-        let url = format!("ws://{other}");
-        let config = friend(name, other, &url, |config| config.reorder_window = window);
-        cast.node(name, config, None);
-    }
-}
 
 pub(super) const SIMULTANEOUS_DIAL: Play = Play {
     name: "simultaneous-dial",
     about: "both dial each other at once, directly",
-    cast: |cast| directly(cast, 0),
+    cast: |cast| friends(cast, |_| {}),
     acts: &[CONNECT, Act { who: 1, ..CONNECT }],
     // Whatever happens, in the end there is one connection, the same at both.
     rest: |view| view.is_same_connection(0, 1),
@@ -43,6 +35,29 @@ pub(super) const SIMULTANEOUS_DIAL_RELAY: Play = Play {
         Act { who: 2, ..CONNECT },
     ],
     rest: |view| view.is_same_connection(1, 2),
+    ..Play::EMPTY
+};
+
+pub(super) const REDIAL: Play = Play {
+    name: "redial",
+    about: "one keeps a connection with the other, and dials again whenever it is lost",
+    cast: |cast| friends(cast, |_| {}),
+    acts: &[Act { who: 1, ..CONNECT }],
+    rest: |view| view.is_same_connection(0, 1),
+    // Who starts again has to be told again to connect.
+    faults: |fault, _| fault != Fault::Crash,
+    ..Play::EMPTY
+};
+
+pub(super) const PAIRING_AGAIN: Play = Play {
+    name: "pairing-again",
+    about: "two who know each other pair again",
+    cast: |cast| friends(cast, |_| {}),
+    acts: &[INVITE_DIRECT, Act { who: 1, ..JOIN }],
+    goal: |view| match [0, 1].map(|who| view.contacts(who).len()) {
+        [1, 1] => Ok(()),
+        known => Err(format!("who was known stays known: {known:?}")),
+    },
     ..Play::EMPTY
 };
 
@@ -72,7 +87,7 @@ const TALK: &[Act] = &[
 pub(super) const REORDER_FRAMES: Play = Play {
     name: "reorder-frames",
     about: "frames overtake each other, and come twice, within a reorder window of 2",
-    cast: |cast| directly(cast, 2),
+    cast: |cast| friends(cast, |config| config.reorder_window = 2),
     acts: TALK,
     rest: |view| view.heard(0).len() >= 3,
     goal: |view| {
@@ -102,7 +117,7 @@ fn is_key(message: Message<'_>) -> bool {
 pub(super) const CHAT: Play = Play {
     name: "chat",
     about: "one tells the other three things, in strict order, whatever happens on the way",
-    cast: |cast| directly(cast, 0),
+    cast: |cast| friends(cast, |_| {}),
     acts: TALK,
     goal: in_order,
     // Who starts again has to be told again to connect.

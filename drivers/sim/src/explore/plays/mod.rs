@@ -16,6 +16,7 @@ const PLAYS: &[Play] = &[
     pairing::PAIRING_TWO_SPARES,
     spares::HANDOVER_BURST,
     spares::PING_IN_FLIGHT,
+    spares::INITIATOR_LEAVES,
     spares::SPARE_DIES_AT_HANDOVER,
     spares::TWO_INITIATORS_ONE_SPARE,
     tokens::TOKEN_DOUBLE_SPEND,
@@ -25,6 +26,8 @@ const PLAYS: &[Play] = &[
     reflection::CHALLENGE_REFLECTION,
     friends::SIMULTANEOUS_DIAL,
     friends::SIMULTANEOUS_DIAL_RELAY,
+    friends::REDIAL,
+    friends::PAIRING_AGAIN,
     friends::REORDER_FRAMES,
     friends::CHAT,
 ];

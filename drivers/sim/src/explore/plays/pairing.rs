@@ -19,7 +19,7 @@ pub(super) const PAIRING: Play = Play {
         },
         Act { who: 2, ..JOIN },
     ],
-    goal: |view| paired(view, 1, 2),
+    goal: |view| paired(view, 1, 2).and_then(|()| same_spares(view)),
     ..Play::EMPTY
 };
 
@@ -67,5 +67,25 @@ pub(super) fn paired(view: &View<'_>, inviter: usize, joiner: usize) -> Result<(
     if known[0] > known[1] {
         return Err("the inviter knows somebody who does not know it".into());
     }
+    knows_whom_it_told(view, inviter)?;
+    knows_whom_it_told(view, joiner)
+}
+
+/// Whom a party knows it has told of, unless it crashed between the two.
+pub(super) fn knows_whom_it_told(view: &View<'_>, who: usize) -> Result<(), String> {
+    if view.lives(who) == 1 && view.contacts(who).len() > view.pairings(who) {
+        return Err("somebody is a contact who was never told of".into());
+    }
     Ok(())
+}
+
+/// The relay, which is the first of the cast, and the listener behind it agree on what is spare.
+pub(super) fn same_spares(view: &View<'_>) -> Result<(), String> {
+    let (there, here) = (view.spares(0), view.spares_of(1));
+    match there == here {
+        true => Ok(()),
+        false => Err(format!(
+            "the relay has {there} spare connections, the listener {here}"
+        )),
+    }
 }

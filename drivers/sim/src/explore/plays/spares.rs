@@ -1,7 +1,7 @@
 //! Spare connections and their handover.
 
-use super::cast::{INVITE, JOIN, dialler, listener, relay};
-use super::pairing::{PAIRING, paired};
+use super::cast::{INVITE, JOIN, LEAVE, dialler, listener, relay};
+use super::pairing::{PAIRING, paired, same_spares};
 use crate::explore::play::{Act, Fault, Play};
 
 /// All spares are registered, and nothing is under way.
@@ -29,6 +29,34 @@ pub(super) const PING_IN_FLIGHT: Play = Play {
             ..JOIN
         },
     ],
+    ..PAIRING
+};
+
+pub(super) const INITIATOR_LEAVES: Play = Play {
+    name: "initiator-leaves",
+    about: "whoever asks for a spare connection goes again, at any moment, also while its ping is unanswered",
+    acts: &[
+        INVITE_AT_REST,
+        Act {
+            who: 2,
+            patience: 1,
+            ..JOIN
+        },
+        Act { who: 2, ..LEAVE },
+    ],
+    goal: |view| {
+        same_spares(view)?;
+        // Who waits for the relay is nobody that the listener hears of.
+        let wrong: u32 = ["unasked_pong", "pong_limit", "wrong_message"]
+            .map(|code| view.ended(0, code))
+            .iter()
+            .sum();
+        match (view.faults(), wrong) {
+            (0, 1..) => Err("undisturbed no spare connection is at fault".into()),
+            _ => Ok(()),
+        }
+    },
+    remembers: true,
     ..PAIRING
 };
 
