@@ -249,8 +249,9 @@ pub(super) fn moves(
     if ready {
         plain(Move::Act, EVERYBODY);
     }
+    let anybody_waits = (0..count).any(|who| engine.facts(world.party(who)).due.is_some());
     let waits = match next {
-        Some(act) if ready => world.moments_passed() < act.patience,
+        Some(act) if ready => anybody_waits && world.moments_passed() < act.patience,
         _ => !rest.is_final,
     };
     if quiet && waits {
@@ -329,7 +330,6 @@ pub(super) fn moves(
             fault(Move::Crash(who as u8), bit(who));
         }
     }
-    let anybody_waits = (0..count).any(|who| engine.facts(world.party(who)).due.is_some());
     if !quiet && anybody_waits && may(Fault::Slow, None) {
         fault(Move::Slow, EVERYBODY);
     }

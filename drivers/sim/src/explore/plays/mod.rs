@@ -29,6 +29,7 @@ const PLAYS: &[Play] = &[
     friends::REDIAL,
     friends::PAIRING_AGAIN,
     friends::REORDER_FRAMES,
+    friends::REORDER_FRAMES_WIDE,
     friends::CHAT,
 ];
 
