@@ -76,11 +76,14 @@ pub(crate) enum Sim {
         #[arg(value_name = "FILE")]
         trace: PathBuf,
     },
-    /// Draw a trace as a sequence diagram
+    /// Draw a trace as a sequence diagram, or as a page to step through
     Draw {
         /// The trace, or those of several machines
         #[arg(value_name = "FILE", required = true)]
         traces: Vec<PathBuf>,
+        /// Write an HTML page with the picture and the diagnosis here, for a browser
+        #[arg(long, value_name = "OUT")]
+        html: Option<PathBuf>,
     },
     /// Show where two traces part
     Diff {

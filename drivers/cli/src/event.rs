@@ -165,6 +165,8 @@ pub(crate) enum Event {
     },
     /// A trace as a picture.
     Drawing { text: String },
+    /// A trace was written as a page.
+    Page { path: String, cause: String },
     /// Two traces, compared.
     Difference {
         same: bool,

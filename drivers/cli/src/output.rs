@@ -187,6 +187,7 @@ fn sentence(event: &Event) -> String {
             text + &format!("\nTo look at it: chumwire explain {path}, or chumwire sim draw {path}")
         }
         Event::Drawing { text } => text.clone(),
+        Event::Page { path, cause } => format!("The page is {path}; it tells of {cause}. Open it in a browser."),
         Event::Difference { same: true, .. } => "The two runs are the same.".into(),
         Event::Difference { line, before, one, other, .. } => {
             let mut text = format!("The two runs part at line {}:\n", line.unwrap_or_default());

@@ -135,12 +135,7 @@ pub(crate) fn read(path: &Path) -> Result<Trace, Failure> {
 /// `bad_trace`
 pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Merged, Failure> {
     if let [path] = paths {
-        let trace = read(path)?;
-        let from = (0..trace.lines.len()).map(|index| Some((0, index + 2)));
-        return Ok(Merged {
-            from: from.collect(),
-            trace,
-        });
+        return read(path).map(Merged::from);
     }
     let mut traces: Vec<(String, Trace)> = Vec::new();
     for path in paths {
@@ -153,11 +148,15 @@ pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Merged, Failure> {
     Ok(merge(traces))
 }
 
-/// Writes a text to a file.
+/// Writes a text to a file, a trace or what was made of one.
 ///
 /// # Errors
 /// `trace_unusable`
-pub(crate) fn write(path: &Path, parts: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+pub(crate) fn write(
+    what: &str,
+    path: &Path,
+    parts: impl IntoIterator<Item = String>,
+) -> Result<(), Failure> {
     let written = File::create(path).and_then(|file| {
         let mut out = BufWriter::new(file);
         parts
@@ -168,7 +167,7 @@ pub(crate) fn write(path: &Path, parts: impl IntoIterator<Item = String>) -> Res
     written.map_err(|error| {
         Failure::new(
             "trace_unusable",
-            format_args!("the trace {} cannot be written: {error}", path.display()),
+            format_args!("the {what} {} cannot be written: {error}", path.display()),
         )
     })
 }

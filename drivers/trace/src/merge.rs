@@ -18,6 +18,30 @@ pub struct Merged {
     pub from: Vec<Option<(usize, usize)>>,
 }
 
+impl Merged {
+    /// The number of a line in its own file, by its index in the whole.
+    #[must_use]
+    pub fn line_of(&self, index: usize) -> Option<usize> {
+        self.from
+            .get(index)
+            .copied()
+            .flatten()
+            .map(|(_, line)| line)
+    }
+}
+
+impl From<Trace> for Merged {
+    /// One trace is whole as it is.
+    fn from(trace: Trace) -> Self {
+        // The header is the first line of the file.
+        let from = (0..trace.lines.len()).map(|index| Some((0, index + 2)));
+        Self {
+            from: from.collect(),
+            trace,
+        }
+    }
+}
+
 /// A connection of a machine.
 type Conn = (Arc<str>, u64);
 

@@ -18,8 +18,7 @@ pub(super) fn explain(paths: &[PathBuf], output: Output) -> Result<(), Failure> 
     let mut explanation = explained(&merged.trace);
     for finding in &mut explanation.findings {
         // As the line is counted in its own file.
-        let line = finding.line.and_then(|line| merged.from.get(line - 2));
-        finding.line = line.copied().flatten().map(|(_, line)| line);
+        finding.line = finding.line.and_then(|line| merged.line_of(line - 2));
     }
     let mut findings = explanation.findings.iter().map(Told::from);
     // There is always one.

@@ -10,7 +10,7 @@ use super::scene::{Subject, scene_of};
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::traces::{read, read_all};
+use crate::traces::{read, read_all, write};
 
 /// Draws it.
 ///
@@ -19,6 +19,22 @@ use crate::traces::{read, read_all};
 pub(super) fn draw(paths: &[PathBuf], output: Output) -> Result<(), Failure> {
     let text = chumwire_trace::draw(&read_all(paths)?.trace);
     output.event(&Event::Drawing { text });
+    Ok(())
+}
+
+/// Draws it as a page.
+///
+/// # Errors
+/// `bad_trace`, `trace_unusable`
+pub(super) fn page(paths: &[PathBuf], html: &Path, output: Output) -> Result<(), Failure> {
+    let merged = read_all(paths)?;
+    let explanation = chumwire_trace::explain(&merged.trace);
+    let page = chumwire_trace::page(&merged, &explanation);
+    write("page", html, [page])?;
+    output.event(&Event::Page {
+        path: html.display().to_string(),
+        cause: explanation.cause().code().into(),
+    });
     Ok(())
 }
 

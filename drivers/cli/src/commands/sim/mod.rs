@@ -34,7 +34,11 @@ pub(super) fn sim(command: Sim, output: Output) -> Result<(), Failure> {
         Sim::Explore(args) => explore::explore(&args, output),
         Sim::Shrink(args) => shrink::shrink(&args, output),
         Sim::Replay { trace } => look::replay(&trace, output),
-        Sim::Draw { traces } => look::draw(&traces, output),
+        Sim::Draw { traces, html: None } => look::draw(&traces, output),
+        Sim::Draw {
+            traces,
+            html: Some(html),
+        } => look::page(&traces, &html, output),
         Sim::Diff { one, other } => look::diff(&one, &other, output),
     }
 }

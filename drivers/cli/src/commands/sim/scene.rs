@@ -179,5 +179,5 @@ pub(super) fn record(path: &Path, scene: Scene, ran: &Ran) -> Result<(), Failure
         ..Header::new(Origin::Simulated, Config::default().wall.0)
     };
     let lines = ran.lines.iter().map(text_of);
-    write(path, [text_of(&header)].into_iter().chain(lines))
+    write("trace", path, [text_of(&header)].into_iter().chain(lines))
 }
