@@ -104,13 +104,9 @@ impl<'a> Flights<'a> {
                     let near = (&*line.who, *conn);
                     flights.lead(index, ends.get(&near));
                     let way = ways.entry(near).or_default();
-                    let mut came = way.take(message, arrivals.get(&near));
-                    if came.how == How::Unseen
-                        && let Some(hash) = message.hash.as_deref()
-                        && let Some(sent) = own.get(&(near, hash))
-                    {
-                        (came.sent, came.how) = (Some(*sent), How::Back);
-                    }
+                    let hash = message.hash.as_deref();
+                    let back = hash.and_then(|hash| own.get(&(near, hash)).copied());
+                    let came = way.take(message, back, arrivals.get(&near));
                     flights.came.insert(index, came);
                 }
                 _ => {}
@@ -166,8 +162,13 @@ impl<'a> Flights<'a> {
 }
 
 impl<'a> Way<'a> {
-    /// Finds what an arrival is of.
-    fn take(&mut self, message: &'a Passing, arrivals: Option<&BTreeSet<&'a str>>) -> Came {
+    /// Finds what an arrival is of. `back` is where the receiver itself had sent the same.
+    fn take(
+        &mut self,
+        message: &'a Passing,
+        back: Option<usize>,
+        arrivals: Option<&BTreeSet<&'a str>>,
+    ) -> Came {
         let hash = message.hash.as_deref();
         let near = || self.flying.iter().take(FLYING);
         if let Some(at) = near().position(|flying| flying.message.hash.as_deref() == hash) {
@@ -189,6 +190,12 @@ impl<'a> Way<'a> {
             return Came {
                 sent: Some(*sent),
                 how: How::Again,
+            };
+        }
+        if back.is_some() {
+            return Came {
+                sent: back,
+                how: How::Back,
             };
         }
         // What was sent and never comes as it was is what this one has been.

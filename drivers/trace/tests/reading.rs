@@ -2,7 +2,7 @@
 
 use chumwire_trace::{
     BadTrace, Cause, FaultLine, Header, Line, Origin, Passing, Sort, Trace, What, diff, draw,
-    explain, merge, text_of,
+    explain, merge, page, text_of,
 };
 use proptest::prelude::*;
 
@@ -168,7 +168,9 @@ proptest! {
         let merged = merge(vec![("one".into(), one), ("other".into(), other)]);
         prop_assert_eq!(merged.from.iter().flatten().count(), lines);
         prop_assert_eq!(merged.from.len(), merged.trace.lines.len());
-        prop_assert!(!explain(&merged.trace).findings.is_empty());
+        let explanation = explain(&merged.trace);
+        prop_assert!(!explanation.findings.is_empty());
+        prop_assert!(page(&merged, &explanation).ends_with("</html>\n"));
     }
 
     #[test]
@@ -306,4 +308,6 @@ fn a_long_trace_is_explained_and_drawn_in_time() {
     };
     assert_eq!(explain(&trace).cause(), Cause::Tampered);
     assert!(draw(&trace).lines().count() > MESSAGES);
+    let explanation = explain(&trace);
+    assert!(page(&trace.into(), &explanation).ends_with("</html>\n"));
 }

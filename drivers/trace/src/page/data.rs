@@ -141,6 +141,8 @@ pub(super) enum To {
     Reached(String),
     /// What it told last.
     Told(String),
+    /// The connection is begun, in this state.
+    Begun(String),
     /// The connection's state.
     State(String),
     /// The last message on the connection, with its layer.
@@ -157,6 +159,7 @@ impl To {
             Self::Down(_) => "down",
             Self::Reached(_) => "reached",
             Self::Told(_) => "told",
+            Self::Begun(_) => "begun",
             Self::State(_) => "state",
             Self::Last(_) => "last",
             Self::Gone(_) => "gone",

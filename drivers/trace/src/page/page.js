@@ -75,8 +75,10 @@
       else if (change.told !== undefined) machine.told = change.told;
       else if (change.reached !== undefined) machine.reached = change.reached;
       else if (change.gone) machine.conns.delete(change.conn);
-      else if (change.conn !== undefined) {
-        const conn = machine.conns.get(change.conn) || {};
+      else {
+        // What is told of a connection that is gone already does not bring it back.
+        const conn = change.begun === undefined ? machine.conns.get(change.conn) : { state: change.begun };
+        if (conn === undefined) return;
         machine.conns.delete(change.conn); // what changed last comes last
         machine.conns.set(change.conn, Object.assign(conn, change));
       }
@@ -90,6 +92,7 @@
   const ROW = 30;
   const HEAD = 46;
   const CHAR = 6.9; // a character's width, about
+  const BOLD = 8;
   const FAR = 300; // an arrow over more rows than this is drawn at its ends only
   const AHEAD = 15;
   const scroller = by('scroller');
@@ -105,9 +108,9 @@
     by('canvas').style.width = `${layout.width}px`;
   };
   const x = (lane) => layout.gutter + layout.gap * (lane + 0.5);
-  const clip = (text, room) => {
+  const clip = (text, room, wide = CHAR) => {
     const chars = [...text];
-    const fits = Math.max(3, Math.floor(room / CHAR));
+    const fits = Math.max(3, Math.floor(room / wide));
     return chars.length <= fits ? text : `${chars.slice(0, fits - 1).join('')}…`;
   };
 
@@ -199,8 +202,9 @@
     });
     const say = (kind, piece) => {
       if (room < 3 * CHAR) return;
-      const clipped = clip(piece, room);
-      room -= [...clipped].length * CHAR;
+      const wide = kind === 'rest' || kind.endsWith('seen') ? CHAR : BOLD;
+      const clipped = clip(piece, room, wide);
+      room -= [...clipped].length * wide;
       text.append(draw('tspan', { class: kind }, clipped));
     };
     for (const mark of marks) {
@@ -208,7 +212,7 @@
       say(`mark ${BAD.has(mark.kind) ? 'bad' : ''}`, `${SIGN[mark.kind]} ${short}  `);
     }
     const told = !message.sent && message.other !== undefined && marks.length === 0;
-    say(`name g-${groups[step.group].name} ${told ? 'seen' : ''}`, message.name);
+    say(`name g-${groups[step.group].name}${told ? ' seen' : ''}`, message.name);
     say('rest', ` ${message.bytes} B`);
     if (message.nonce !== undefined) say('rest', ` #${message.nonce}`);
     const layer = ` · ${groups[step.group].name}`;
@@ -246,7 +250,7 @@
     into.append(shape(step, own, y));
     into.append(draw('text', {
       class: 'words', x: left ? own - 14 : own + 14, y: y + 4, 'text-anchor': left ? 'end' : 'start',
-    }, clip(step.text, room)));
+    }, clip(step.text, room, ['bad', 'warn'].includes(toneOf(step)) ? BOLD : CHAR)));
   };
 
   // Where machines start and stop, for their lifelines.
@@ -306,14 +310,16 @@
       bands.append(draw('g', { class: name, 'data-step': numberOf(place) },
         draw('rect', { class: 'hit', x: 1, y: y - ROW / 2 + 0.5, width: layout.width - 2, height: ROW - 1, rx: 4 })));
       const group = draw('g', { class: name, 'data-step': numberOf(place) });
-      const shift = scroller.scrollLeft;
-      group.append(draw('text', { class: 'time', x: shift + layout.gutter - 8, y: y + 4, 'text-anchor': 'end' },
-        `${place === current ? '▸ ' : ''}${layout.narrow ? step.time.replace(/ s$/, '') : step.time}`));
       if (step.message) {
         group.append(label(step, y));
         group.append(draw('circle', { class: `dot g-${groups[step.group].name}`, cx: x(step.who), cy: y, r: 4.5 }));
         if (isBad(step)) group.append(draw('circle', { class: 'ring', cx: x(step.who), cy: y, r: 8.5 }));
       } else remark(group, step, y);
+      // The times stay where they are when the lanes move.
+      const shift = scroller.scrollLeft;
+      if (shift > 0) group.append(draw('rect', { class: 'gutter', x: shift, y: y - ROW / 2, width: layout.gutter - 4, height: ROW }));
+      group.append(draw('text', { class: 'time', x: shift + layout.gutter - 8, y: y + 4, 'text-anchor': 'end' },
+        `${place === current ? '▸ ' : ''}${layout.narrow ? step.time.replace(/ s$/, '') : step.time}`));
       labels.append(group);
     }
     picture.replaceChildren(bands, lives, arrows, labels);
@@ -539,8 +545,10 @@
     const [first, ...others] = data.findings;
     by('diagnosis').append(finding(first));
     if (others.length === 0) return;
+    const count = others.length + data.moreFindings;
     by('diagnosis').append(html('details', {},
-      html('summary', {}, `${others.length + data.moreFindings} more`), html('div', {}, ...others.map(finding))));
+      html('summary', {}, count === 1 ? 'One more finding' : `${count} more findings`),
+      html('div', {}, ...others.map(finding))));
   };
 
   // --- help --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ use crate::line::What;
 /// The changes, with the connections that they are of.
 pub(super) fn changes(lane: usize, what: &What) -> Vec<Change> {
     let of = |conn: &u64, state: String| (Some(*conn), To::State(state));
+    let begun = |conn: &u64, state: String| (Some(*conn), To::Begun(state));
     let changes = match what {
         What::Started { machine, window } => {
             let window = match window {
@@ -18,11 +19,11 @@ pub(super) fn changes(lane: usize, what: &What) -> Vec<Change> {
             vec![(None, To::Up(format!("{}{window}", shown(machine))))]
         }
         What::Stopped => vec![(None, To::Down(true))],
-        What::Dialled { conn, url } => vec![of(conn, format!("dials {}", shown(url)))],
+        What::Dialled { conn, url } => vec![begun(conn, format!("dials {}", shown(url)))],
         What::Accepted {
             conn: Some(conn), ..
-        } => vec![of(conn, "open, came in".into())],
-        What::Opened { conn } => vec![of(conn, "open".into())],
+        } => vec![begun(conn, "open, came in".into())],
+        What::Opened { conn } => vec![begun(conn, "open".into())],
         What::Registered { conn, key } => {
             vec![of(conn, format!("spare, listens for {}", shown(key)))]
         }
@@ -83,29 +84,47 @@ const fn is_told(what: &What) -> bool {
     )
 }
 
+/// The last change of each kind, by its name. Sorted like that, what begins a connection comes first.
+type Last = BTreeMap<&'static str, Change>;
+
 /// What many changes come to.
 #[derive(Default)]
-pub(super) struct Before(BTreeMap<(usize, Option<String>, &'static str), Change>);
+pub(super) struct Before(BTreeMap<usize, Machine>);
+
+/// One machine.
+#[derive(Default)]
+struct Machine {
+    own: Last,
+    conns: BTreeMap<String, Last>,
+}
 
 impl Before {
     pub(super) fn add(&mut self, change: Change) {
-        let (lane, conn) = (change.lane, &change.conn);
-        match change.to {
-            To::Down(_) => self.0.retain(|(of, ..), _| *of != lane),
-            To::Up(_) => _ = self.0.remove(&(lane, None, To::Down(true).name())),
-            To::Gone(_) => {
-                let of = |to: To| (lane, conn.clone(), to.name());
-                self.0.remove(&of(To::State(String::new())));
-                self.0.remove(&of(To::Last(String::new())));
-                return;
+        let machine = self.0.entry(change.lane).or_default();
+        let name = change.to.name();
+        match (&change.conn, &change.to) {
+            (Some(conn), To::Gone(_)) => _ = machine.conns.remove(conn),
+            (Some(conn), to) => {
+                let last = machine.conns.entry(conn.clone()).or_default();
+                if matches!(to, To::Begun(_)) {
+                    last.clear();
+                }
+                last.insert(name, change);
             }
-            _ => {}
+            (None, to) => {
+                if matches!(to, To::Up(_) | To::Down(_)) {
+                    *machine = Machine::default();
+                }
+                machine.own.insert(name, change);
+            }
         }
-        let place = (lane, conn.clone(), change.to.name());
-        self.0.insert(place, change);
     }
 
     pub(super) fn into_changes(self) -> Vec<Change> {
-        self.0.into_values().collect()
+        let machines = self.0.into_values();
+        machines
+            .flat_map(|machine| core::iter::once(machine.own).chain(machine.conns.into_values()))
+            .flat_map(BTreeMap::into_values)
+            .collect()
     }
 }
