@@ -173,7 +173,11 @@ impl<'a> Way<'a> {
         let near = || self.flying.iter().take(FLYING);
         if let Some(at) = near().position(|flying| flying.message.hash.as_deref() == hash) {
             let latest = self.latest;
+            // Frames are all different; texts such as pings are not.
+            let again = message.kind == Sort::Binary
+                && hash.is_some_and(|hash| self.arrived.contains_key(hash));
             let how = |sent| match at {
+                _ if again => How::Again,
                 _ if latest > Some(sent) => How::Late,
                 0 => How::InTurn,
                 missing => How::Early(missing),

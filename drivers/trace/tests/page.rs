@@ -141,7 +141,7 @@ fn what_a_trace_says_stays_data() {
         detail: Some(EVIL.into()),
         message: EVIL.into(),
     };
-    let lines = vec![
+    let mut lines = vec![
         line(
             0,
             EVIL,
@@ -175,6 +175,16 @@ fn what_a_trace_says_stays_data() {
             What::Interfered { fault: EVIL.into() },
         ),
     ];
+    let mut secret = message(None, 3, "fedcba9876543210");
+    secret.kind = Sort::Text;
+    lines.push(line(
+        5,
+        "b",
+        What::Delivered {
+            conn: 0,
+            message: secret,
+        },
+    ));
     let page = drawn(&trace(lines));
     let (around, data) = parts(&page);
     assert_eq!(around, parts(&drawn(&trace(linked()))).0);
@@ -182,8 +192,8 @@ fn what_a_trace_says_stays_data() {
     let name = data["lanes"][0].as_str().expect("a name");
     assert!(name.starts_with("</script><script>alert(1)"), "{name}");
     assert!(!name.contains(['\u{202e}', '\u{2028}', '\n']), "{name}");
-    // A message's content is no part of the picture, even where the trace has it.
-    assert!(!page.contains("0123456789abcdef"));
+    // A message's content is no part of the picture, even where the trace has it; nor the hash of a plaintext.
+    assert!(!page.contains("0123456789abcdef") && !page.contains("fedcba98"));
 }
 
 #[test]
@@ -210,6 +220,9 @@ fn what_became_of_each_message_is_marked() {
         received(23, "b", message(None, 50, "5")),
         sent(24, "b", message(None, 104, "6")),
         received(25, "b", message(None, 104, "6")),
+        // Who is between the two sends a frame on once more.
+        sent(26, "a", message(None, 100, "1")),
+        received(27, "b", message(None, 100, "1")),
     ]);
     let (_, data) = parts(&drawn(&trace(lines)));
     // The link is no step.
@@ -227,6 +240,8 @@ fn what_became_of_each_message_is_marked() {
             // It never came to where it was sent, but back.
             (13, vec!["lost"], Some(14)),
             (14, vec!["copy"], Some(13)),
+            (15, vec![], Some(16)),
+            (16, vec!["copy"], Some(15)),
         ]
     );
     assert_eq!(data["lanes"], serde_json::json!(["a", "b"]));

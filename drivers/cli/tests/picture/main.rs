@@ -378,3 +378,28 @@ fn the_page_of_a_forged_and_long_trace_stays_in_bounds() {
     );
     page.is_quiet();
 }
+
+/// The errors are those of the drawing in text; a page that cannot be written is told as a trace that cannot.
+#[test]
+fn without_a_trace_or_a_place_there_is_no_page() {
+    let dir = TempDir::new().expect("a directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
+    let (trace, html) = (path("trace"), path("page.html"));
+    fs::write(&trace, "hello\n").expect("it is written");
+    for file in [&trace, "/nowhere/at/all"] {
+        assert_eq!(
+            run(&["sim", "draw", file, "--html", &html]).kind(),
+            "bad_trace"
+        );
+    }
+    assert!(!Path::new(&html).exists());
+    run(&["sim", "run", "pairing", "--seed", "1", "--trace", &trace]).ok();
+    let ended = run(&["sim", "draw", &trace, "--html", "/nowhere/at/all"]);
+    assert_eq!(ended.kind(), "trace_unusable");
+    let drawn = |html: &str| {
+        let events = run(&["sim", "draw", &trace, "--html", html]).ok();
+        assert_eq!(events[0]["cause"], "nothing_wrong", "{events:?}");
+        fs::read(html).expect("a page")
+    };
+    assert_eq!(drawn(&html), drawn(&path("again.html")));
+}

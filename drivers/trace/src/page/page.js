@@ -115,7 +115,7 @@
   };
 
   const BAD = new Set(['failed', 'lost', 'altered']);
-  const SIGN = { failed: '✕', lost: '✕', altered: '≠', late: '↷', early: '↶', copy: '⧉', full: '‖' };
+  const SIGN = { failed: '✕', lost: '✕', altered: '≠', late: '↷', early: '↶', copy: '×2', full: '‖' };
   const marksOf = (step) => (step.message && step.message.marks) || [];
   const isBad = (step) => marksOf(step).some((mark) => BAD.has(mark.kind)) || toneOf(step) === 'bad';
   const strokeOf = (step) => {
@@ -405,7 +405,7 @@
   const brief = (machine) => {
     const { size } = machine.conns;
     const conns = size === 0 || machine.down ? '' : `${size} connection${size === 1 ? '' : 's'}`;
-    return [status(machine), conns].filter(Boolean).join(', ') || 'has not started';
+    return [status(machine).split(', reorder window')[0], conns].filter(Boolean).join(', ') || 'has not started';
   };
 
   // --- going -------------------------------------------------------------------------------------------------------
@@ -532,7 +532,10 @@
     ]);
     for (const [name, value] of facts) about.append(html('div', {}, html('dt', {}, name), html('dd', {}, value)));
     const jumps = told.jumps.filter((jump) => placeOf(jump.to) !== undefined).map((jump) => {
-      const made = button(jump.label, () => reveal(placeOf(jump.to)));
+      const made = button(jump.label, () => {
+        reveal(placeOf(jump.to));
+        scroller.scrollIntoView({ block: 'nearest' });
+      });
       made.setAttribute('data-jump', jump.to);
       return made;
     });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::data::{Change, To};
-use super::text::shown;
+use super::text::{shown, told};
 use crate::line::What;
 
 /// The changes, with the connections that they are of.
@@ -52,7 +52,7 @@ pub(super) fn changes(lane: usize, what: &What) -> Vec<Change> {
         }
         _ => Vec::new(),
     };
-    let told = is_told(what).then(|| (None, To::Told(shown(&what.to_string()))));
+    let told = is_told(what).then(|| (None, To::Told(told(what))));
     changes
         .into_iter()
         .chain(told)

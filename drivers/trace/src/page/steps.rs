@@ -9,7 +9,7 @@ use super::data::{Change, Data, Jump, Mark, Message, Step, To, Told};
 use super::failed::Failed;
 use super::groups::{self, group, passing};
 use super::state::{Before, changes};
-use super::text::shown;
+use super::text::{shown, told};
 use crate::explain::{Cause, Explanation, Finding};
 use crate::flights::{Flights, How as Came};
 use crate::header::Header;
@@ -153,7 +153,7 @@ impl Maker<'_> {
                 None => group(what).unwrap_or(groups::UNNAMED),
             },
             conn: groups::conn(what).map(|conn| conn.to_string()),
-            text: message.is_none().then(|| shown(&what.to_string())),
+            text: message.is_none().then(|| told(what)),
             trouble: marked || groups::is_trouble(what) || self.found.contains(&index),
             message,
             line: self.merged.line_of(index),

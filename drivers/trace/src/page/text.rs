@@ -1,5 +1,8 @@
 //! Words of a trace, as a page can bear them.
 
+use crate::line::What;
+use crate::passing::Passing;
+
 /// More characters of one text are not shown.
 const LONG: usize = 300;
 
@@ -13,6 +16,22 @@ pub(super) fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// What happened, as people read it. The hash of a plaintext, which traces with secrets have, is left out: it would give
+/// a short one away.
+pub(super) fn told(what: &What) -> String {
+    match what {
+        What::Delivered { conn, message } => {
+            let message = Passing {
+                hash: None,
+                ..message.clone()
+            };
+            let conn = *conn;
+            shown(&What::Delivered { conn, message }.to_string())
+        }
+        what => shown(&what.to_string()),
+    }
 }
 
 /// Whether a character stands for itself: no control, no change of the direction of writing.
