@@ -151,6 +151,8 @@ impl Page {
     fn filters(&self) {
         // It comes first, so that it can be seen at the first step.
         let layer = "relay";
+        // The diagnosis has led down to the picture.
+        self.browser.run("scrollTo(0, 0)");
         self.browser.keys(HOME);
         self.is_at(1);
         let count = format!("return document.querySelectorAll('#picture .dot.g-{layer}').length");
