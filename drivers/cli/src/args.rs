@@ -62,7 +62,7 @@ pub(crate) enum Command {
 /// What to do with the simulator.
 #[derive(Subcommand)]
 pub(crate) enum Sim {
-    /// List the scenarios
+    /// List the scenarios, and what can be explored
     List,
     /// Run a scenario, or all
     Run(SimRun),

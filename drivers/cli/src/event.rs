@@ -104,6 +104,8 @@ pub(crate) enum Event {
         happens: String,
         required: String,
     },
+    /// What the explorer can walk.
+    Play { play: String, happens: String },
     /// Runs of a scenario, or of all.
     Sim {
         scenario: String,

@@ -129,6 +129,7 @@ fn sentence(event: &Event) -> String {
         Event::Scenario { name, happens, required } => {
             format!("{name}\n    {happens}\n    Required: {required}")
         }
+        Event::Play { play, happens } => format!("{play} (explored)\n    {happens}"),
         Event::Sim { scenario, runs, failed: 0, trace_hash, .. } => {
             format!("{scenario}: {runs} runs, none failed, {}", trace_hash.get(..16).unwrap_or_default())
         }

@@ -213,3 +213,56 @@ fn what_cannot_be_meant_is_refused() {
         );
     }
 }
+
+fn explored(args: &[&str]) -> Value {
+    let events = run(&[&["sim", "explore"], args].concat()).ok();
+    events.last().expect("a last line").clone()
+}
+
+#[test]
+fn an_exploration_says_what_it_has_walked() {
+    let all = explored(&["challenge-reflection", "--faults", "1"]);
+    assert_eq!(all["event"], "explore");
+    assert_eq!(
+        (&all["complete"], &all["bound"]),
+        (&true.into(), &Value::Null)
+    );
+    assert!(all["states"].as_u64() > Some(1_000) && all["finals"].as_u64() > Some(1));
+    assert!(all["alphabet"].as_array().is_some_and(|all| all.len() > 10));
+    let some = explored(&["pairing", "--faults", "2", "--depth", "5"]);
+    assert_eq!(
+        (&some["complete"], &some["bound"]),
+        (&false.into(), &"depth".into())
+    );
+    assert_eq!(some["depth"], 5);
+    let unknown = run(&["sim", "explore", "no-such-thing"]);
+    assert_eq!(unknown.kind(), "no_scenario");
+}
+
+#[test]
+fn an_exploration_can_be_put_away_and_gone_on_with() {
+    let dir = TempDir::new().expect("a directory");
+    let file = dir.path().join("away").to_str().expect("text").to_owned();
+    let whole = explored(&["pairing-direct", "--faults", "2"]);
+    let args = ["pairing-direct", "--faults", "2", "--checkpoint", &file];
+    let some = explored(&[&args[..], &["--states", "5000"]].concat());
+    assert_eq!(
+        (&some["complete"], &some["bound"]),
+        (&false.into(), &"states".into())
+    );
+    let rest = explored(&args);
+    assert_eq!(rest["complete"], true);
+    for member in ["states", "moves", "finals", "depth"] {
+        assert_eq!(rest[member], whole[member], "{member}");
+    }
+    let other = run(&[
+        "sim",
+        "explore",
+        "pairing-direct",
+        "--faults",
+        "1",
+        "--checkpoint",
+        &file,
+    ]);
+    assert_eq!(other.kind(), "bad_checkpoint");
+}

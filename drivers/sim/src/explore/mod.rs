@@ -11,6 +11,10 @@
 //! at. What has to hold in every state is what a [`World`](crate::World) checks after every step; what has to hold when
 //! all has been done is the goal of the [`Play`].
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/exploring.md")]
+struct Documented;
+
 mod checkpoint;
 mod engine;
 mod moves;

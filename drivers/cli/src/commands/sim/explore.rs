@@ -234,3 +234,97 @@ fn memory() -> Option<u64> {
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib / 1024)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::super::look::again;
+    use super::super::scene::Subject;
+    use super::*;
+    use crate::traces::read;
+
+    /// No play of the library breaks a rule. This one has a rule that is broken when something was lost.
+    static LOSES: LazyLock<Play> = LazyLock::new(|| Play {
+        name: "loses",
+        goal: |view| match view.pairings(0) {
+            0 => Err("both pair, whatever happens".into()),
+            _ => Ok(()),
+        },
+        ..*chumwire_sim::explore::play("pairing-direct").expect("a play")
+    });
+
+    fn args(dir: &tempfile::TempDir) -> SimExplore {
+        SimExplore {
+            name: "loses".into(),
+            faults: 1,
+            depth: None,
+            states: None,
+            seconds: None,
+            memory: u64::MAX,
+            shard: None,
+            checkpoint: None,
+            trace: Some(dir.path().join("short")),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_short_and_its_trace_replays() {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let args = args(&dir);
+        let signals = Signals::new().expect("signals");
+        let exploration = Exploration::begin(&LOSES, &args).expect("it begins");
+        let done = exploration.run(&signals).expect("it ends");
+        assert_eq!(done.ending, Ending::Violation);
+        assert!(done.wrong.is_some_and(|what| what.starts_with("loses: ")));
+        let Event::Explore {
+            complete: false,
+            bound: Some(bound),
+            violation: Some(violation),
+            ..
+        } = done.event
+        else {
+            panic!("something is wrong");
+        };
+        assert_eq!((bound.as_str(), violation.steps), ("violation", 1));
+        let path = args.trace.as_deref().expect("a path");
+        let trace = read(path).expect("a trace");
+        let scene = trace.header.scene.clone().expect("a scene");
+        assert_eq!(
+            (scene.explored, &scene.schedule),
+            (Some(1), &violation.choices)
+        );
+        assert_eq!(scene.fails.as_deref(), Some(violation.message.as_str()));
+        match again(Subject::Play(&LOSES, 1), &trace, &scene) {
+            Ok(Event::Replayed {
+                failure: Some(failure),
+                ..
+            }) => assert_eq!(failure, violation.message),
+            _ => panic!("it replays"),
+        }
+        // Without the fault nothing is wrong.
+        let good = chumwire_trace::Scene {
+            schedule: Vec::new(),
+            ..scene
+        };
+        let error = again(Subject::Play(&LOSES, 1), &trace, &good).err();
+        assert_eq!(error.expect("another run").kind, "diverged");
+    }
+
+    #[test]
+    fn memory_and_time_are_bounds() {
+        let dir = tempfile::TempDir::new().expect("a directory");
+        let signals = Signals::new().expect("signals");
+        let bound = |change: fn(&mut SimExplore)| {
+            let mut args = args(&dir);
+            change(&mut args);
+            let play = chumwire_sim::explore::play("pairing").expect("a play");
+            let exploration = Exploration::begin(play, &args).expect("it begins");
+            exploration.run(&signals).expect("it ends").ending
+        };
+        assert_eq!(bound(|args| args.seconds = Some(0)), Ending::Time);
+        if memory().is_some() {
+            assert_eq!(bound(|args| args.memory = 1), Ending::Memory);
+        }
+    }
+}

@@ -28,6 +28,12 @@ pub(super) fn sim(command: Sim, output: Output) -> Result<(), Failure> {
                     required: scenario.required.into(),
                 });
             }
+            for play in chumwire_sim::explore::plays() {
+                output.event(&Event::Play {
+                    play: play.name.into(),
+                    happens: play.about.into(),
+                });
+            }
             Ok(())
         }
         Sim::Run(args) => campaign::run(&args, output),
