@@ -5,6 +5,7 @@
 //! [stranger](crate::stranger::Stranger)); the machines of ours are always the real ones.
 
 mod dial;
+mod duties;
 mod ends;
 mod frames;
 mod order;
@@ -63,6 +64,17 @@ const CATALOGUE: &[Scenario] = &[
     ends::CRASH_RESTART,
     ends::RELAY_RESTART,
     roles::SILENT_PEER,
+    duties::LYING_PEER,
+    duties::IMPOSTOR,
+    duties::RELEASED_TOKEN,
+    duties::REVOKED_TOKEN,
+    duties::LONG_TALK,
+    duties::FULL_SEND,
+    duties::CLOSE_REASON,
+    duties::HALF_OPEN_LINK,
+    duties::DROPPED_ROUTE,
+    duties::UNANSWERED_DIAL,
+    duties::SPARE_ORDER,
 ];
 
 /// All scenarios, in the order of the table.

@@ -9,7 +9,7 @@ use crate::party::PartyId;
 use crate::scenario::{Meeting, Scenario, Stage, Stop, Truth, Via, Who, ends, pairings};
 
 /// Why a node has refused tokens.
-fn refusals(stage: &Stage, id: PartyId) -> Vec<TokenFault> {
+pub(super) fn refusals(stage: &Stage, id: PartyId) -> Vec<TokenFault> {
     ends(&stage.world, id)
         .into_iter()
         .filter_map(|(_, fault)| match fault?.why {

@@ -22,4 +22,35 @@ pub struct DeployedFaults {
     pub unasked_pongs: u32,
     /// A request on one spare connection is answered on all of them.
     pub ready_on_all_spares: bool,
+    /// What it says of itself that is not so.
+    pub lie: Option<Lie>,
+}
+
+/// Something that a peer says of itself and that does not agree with what it has proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lie {
+    /// Its keys are another person's.
+    KeysOwner,
+    /// Its instance is another person's.
+    InstanceOwner,
+    /// In its identity: another email.
+    Email,
+    /// In its identity: another name of the instance.
+    Name,
+    /// In its identity: another person key.
+    PersonKey,
+    /// In its identity: another signing key of the person.
+    SignKey,
+}
+
+impl Lie {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::KeysOwner,
+        Self::InstanceOwner,
+        Self::Email,
+        Self::Name,
+        Self::PersonKey,
+        Self::SignKey,
+    ];
 }

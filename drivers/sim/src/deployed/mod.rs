@@ -16,7 +16,7 @@ use chumwire::io::{Closed, ConnId, Effect, Full, Kind, Message, NotStored, Store
 use chumwire::time::{Alarm, Deadline, Micros, Now};
 
 use conn::{Conn, Goal};
-pub use faults::DeployedFaults;
+pub use faults::{DeployedFaults, Lie};
 pub use frames::{Tunnel, boxed, unboxed};
 
 use crate::party::{Action, Party, Told};
@@ -161,7 +161,18 @@ struct Shared<S: Suite> {
     suite: core::marker::PhantomData<S>,
 }
 
+/// Whom a double that lies speaks of.
+const NOBODY: &str = "nobody@example.org";
+
 impl<S: Suite> Shared<S> {
+    /// Its person's id, or somebody else's if that is its lie.
+    fn owner_unless(&self, lie: Lie) -> String {
+        match self.config.faults.lie == Some(lie) {
+            true => texts::person_id(NOBODY),
+            false => self.person_id.clone(),
+        }
+    }
+
     fn tell(&mut self, event: DeployedEvent) {
         self.out
             .push_back((Vec::new(), Effect::Event(Told::Deployed(event))));

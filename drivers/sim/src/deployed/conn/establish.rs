@@ -6,7 +6,7 @@ use chumwire::time::{Micros, Now};
 use serde_json::Value;
 
 use super::super::frames::{boxed, unboxed};
-use super::super::{DeployedEvent, Known, Shared, texts};
+use super::super::{DeployedEvent, Known, Lie, Shared, texts};
 use super::{Conn, Fail, Read, Wait, inverted, raise};
 
 impl<S: Suite> Conn<S> {
@@ -96,11 +96,8 @@ impl<S: Suite> Conn<S> {
             .map_err(raise)?
             .into();
         self.peer.person = texts::person_id(&self.peer.email);
-        let text = texts::keys_object(
-            &shared.person_id,
-            &shared.person_public,
-            &shared.config.sign[0],
-        );
+        let owner = shared.owner_unless(Lie::KeysOwner);
+        let text = texts::keys_object(&owner, &shared.person_public, &shared.config.sign[0]);
         self.text(now, id, &text, shared);
         Ok(Wait::Keys)
     }
@@ -197,7 +194,8 @@ impl<S: Suite> Conn<S> {
         {
             return Err(raise("Key does not match your previous visit"));
         }
-        let text = texts::instance_id_object(&shared.config.instance, &shared.person_id);
+        let owner = shared.owner_unless(Lie::InstanceOwner);
+        let text = texts::instance_id_object(&shared.config.instance, &owner);
         self.text(now, id, &text, shared);
         Ok(Wait::Instance)
     }

@@ -5,7 +5,7 @@ use chumwire::io::ConnId;
 use chumwire::time::Now;
 
 use super::super::texts::OwnIdentity;
-use super::super::{DeployedEvent, Known, Route, Shared, texts};
+use super::super::{DeployedEvent, Known, Lie, NOBODY, Route, Shared, texts};
 use super::{Conn, Fail, Goal, Read, Wait};
 
 impl<S: Suite> Conn<S> {
@@ -52,11 +52,30 @@ impl<S: Suite> Conn<S> {
     }
 
     pub(super) fn send_identity(&mut self, now: Now, id: ConnId, shared: &mut Shared<S>) {
+        let lie = shared.config.faults.lie;
+        let so = |so: Lie| lie == Some(so);
+        let other = [0x5a; 32];
         let text = texts::identity(&OwnIdentity {
-            email: &shared.config.email,
-            name: &shared.config.instance,
-            person_key: &shared.person_public,
-            person_sign: &shared.config.sign[0],
+            email: if so(Lie::Email) {
+                NOBODY
+            } else {
+                &shared.config.email
+            },
+            name: if so(Lie::Name) {
+                "elsewhere"
+            } else {
+                &shared.config.instance
+            },
+            person_key: if so(Lie::PersonKey) {
+                &other
+            } else {
+                &shared.person_public
+            },
+            person_sign: if so(Lie::SignKey) {
+                &other
+            } else {
+                &shared.config.sign[0]
+            },
             instance_key: &shared.instance_public,
             instance_sign: &shared.config.sign[1],
             url: shared.config.url.as_deref(),
