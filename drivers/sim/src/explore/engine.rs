@@ -100,7 +100,7 @@ pub(super) struct Engine {
     pub(super) queues: Queues,
     prints: Prints,
     states: Vec<(State, Facts)>,
-    /// What a state leaves when it ends there: 0 unknown, 1 nothing.
+    /// Whether nothing is left of a party that ends in a state, once somebody has asked.
     ends: Vec<Option<Checked>>,
     memo: Memo<[u32; 4]>,
     outcomes: Vec<Outcome>,
