@@ -58,7 +58,9 @@ fn fewest(
     let fewest = best.clone();
     let end = Instant::now() + time;
     thread::spawn(move || {
-        let shrunk = shrink::shrink(choices(), usize::MAX, |choices| {
+        let choices = choices();
+        fewest.store(shrink::steps(&choices), Ordering::Relaxed);
+        let shrunk = shrink::shrink(choices, usize::MAX, |choices| {
             let is = Instant::now() < end && fails(choices);
             if is {
                 fewest.fetch_min(shrink::steps(choices), Ordering::Relaxed);
