@@ -188,6 +188,9 @@ fn what_a_trace_says_stays_data() {
     let page = drawn(&trace(lines));
     let (around, data) = parts(&page);
     assert_eq!(around, parts(&drawn(&trace(linked()))).0);
+    let (_, inside) = page.split_once(BEFORE).expect("data");
+    let (inside, _) = inside.split_once("</script>").expect("an end");
+    assert!(!inside.contains(['<', '>', '&']));
     assert!(page.len() < around.len() + 20_000, "{}", page.len());
     let name = data["lanes"][0].as_str().expect("a name");
     assert!(name.starts_with("</script><script>alert(1)"), "{name}");
