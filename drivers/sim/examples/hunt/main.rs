@@ -2,7 +2,7 @@
 //! schedule of the plays. Says what it found in one line of JSON. `tests/planted/run` builds and runs it for every
 //! planted bug.
 //!
-//! `cargo run --release -p chumwire-sim --example hunt -- [--seconds 300] [--stall 20] [--seeds 1000] [--shrink 10]`
+//! `cargo run --release -p chumwire-sim --example hunt -- [--seconds 300] [--stall 20] [--seeds 1000] [--shrink 30]`
 //!
 //! `--seconds` is for each of the two, `--seeds 0` leaves the first one out, `--shrink` is for making short what was
 //! found.
@@ -87,7 +87,7 @@ impl Args {
             seconds: 300,
             stall: 20,
             seeds: 1_000,
-            shrink: 10,
+            shrink: 30,
         };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {

@@ -82,10 +82,13 @@ pub(super) fn knows_whom_it_told(view: &View<'_>, who: usize) -> Result<(), Stri
 /// The relay, which is the first of the cast, and the listener behind it agree on what is spare.
 pub(super) fn same_spares(view: &View<'_>) -> Result<(), String> {
     let (there, here) = (view.spares(0), view.spares_of(1));
-    match there == here {
-        true => Ok(()),
-        false => Err(format!(
+    if there != here {
+        return Err(format!(
             "the relay has {there} spare connections, the listener {here}"
-        )),
+        ));
+    }
+    match (view.faults(), here) {
+        (0, 0) => Err("undisturbed the listener has a spare connection".into()),
+        _ => Ok(()),
     }
 }
