@@ -135,16 +135,31 @@ pub(super) const RELEASED_TOKEN: Scenario = Scenario {
     script: |stage| {
         let mut meeting = stage.meeting(Via::Direct, Who::Ours, Who::Ours)?;
         let alice = meeting.inviter;
-        meeting.invitation = stage.invite_for(alice, "ws://alice", Micros::secs(20))?;
+        let then = stage.one_of(&["somebody else", "nobody", "too late"]);
+        let life = Micros::secs(if then == "too late" { 3 } else { 20 });
+        meeting.invitation = stage.invite_for(alice, "ws://alice", life)?;
         let begun = stage.world.now().mono;
         stage.join(meeting.joiner, &meeting.invitation)?;
         let (_, conn) = held(stage, alice)?;
         let link = stage.world.link_of(alice, conn);
         let (link, _) = stage.some(link, "a link")?;
+        if then == "too late" {
+            // It is free again when its time is over.
+            for side in Side::BOTH {
+                stage.world.silence(link, side);
+            }
+            stage.run(12_000)?;
+            let told = stage
+                .world
+                .events(alice)
+                .any(|e| matches!(e, Event::Expired(_)));
+            stage.require(told, "its end is told")?;
+            return Ok(Truth::open());
+        }
         stage.world.cut(link);
         stage.run(500)?;
         nothing_came_of_it(stage, alice)?;
-        if stage.one_of(&["somebody else", "nobody"]) == "nobody" {
+        if then == "nobody" {
             let left = (begun + Micros::secs(21)).since(stage.world.now().mono);
             stage.run(left.as_millis())?;
             let told = stage

@@ -4,7 +4,7 @@ use chumwire::pairing::InvitationState;
 
 use crate::link::{Faults, Side};
 use crate::scenario::{
-    Scenario, Stage, Truth, Via, Who, code_of, heard_texts, is_quiet, pairings, relay_stats,
+    Scenario, Stage, Truth, Via, Who, code_of, ends, heard_texts, is_quiet, pairings, relay_stats,
 };
 
 const WHOS: [Who; 2] = [Who::Ours, Who::Deployed];
@@ -30,6 +30,12 @@ pub(super) const PAIRING: Scenario = Scenario {
         stage.pair(&meeting)?;
         stage.run(1_000)?;
         stage.require(is_quiet(&stage.world), "nothing is left")?;
+        for id in stage.parties(Who::Ours) {
+            let well = ends(&stage.world, id)
+                .iter()
+                .all(|(_, fault)| fault.is_none());
+            stage.require(well, "every connection of ours ends well")?;
+        }
         Ok(Truth::nothing())
     },
 };

@@ -9,6 +9,7 @@ use chumwire::io::ConnId;
 use chumwire::node::Event;
 use chumwire::pairing::InvitationId;
 use chumwire::relay::RelayEvent;
+use chumwire::role::Role;
 
 use crate::invariants::sessions::agree;
 use crate::invariants::{Entry, Fact, Known, Words, fact};
@@ -25,6 +26,8 @@ pub(super) struct Notebook {
     /// All pairings, in their order.
     paired: Vec<(Option<Words>, Fact)>,
     used: BTreeSet<InvitationId>,
+    /// Connections of this life that it has told the end of.
+    over: BTreeSet<ConnId>,
     handed: BTreeSet<ConnId>,
     /// The causes by which connections have ended; only if somebody asks for them.
     ended: BTreeMap<&'static str, u32>,
@@ -79,8 +82,16 @@ impl Notebook {
                 invitation: Some(id),
                 ..
             } if !self.used.insert(*id) => return Err("an invitation was used twice".into()),
+            Event::Paired {
+                conn,
+                role: Role::Initiator,
+                ..
+            } if self.over.contains(conn) => {
+                return Err("an initiator has paired on a connection that had ended".into());
+            }
             Event::Ended { conn, fault, .. } => {
                 self.connected.remove(conn);
+                self.over.insert(*conn);
                 if remembers {
                     let code = fault.as_ref().map_or("good", |fault| fault.why.code());
                     *self.ended.entry(code).or_default() += 1;
@@ -138,6 +149,7 @@ impl Notebook {
         self.keys.clear();
         self.key_of.clear();
         self.connected.clear();
+        self.over.clear();
         self.handed.clear();
     }
 

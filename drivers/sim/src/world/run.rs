@@ -57,6 +57,10 @@ impl<S: Suite> World<S> {
 
     /// The next thing happens if it is not after `end`.
     fn step_before(&mut self, end: Micros) -> Result<bool, Violation> {
+        if !self.touched.is_empty() {
+            // The test has done something: what is wrong now may be right again after what comes next.
+            self.check()?;
+        }
         if self.agenda.ready().is_empty() && !self.advance(end) {
             return Ok(false);
         }

@@ -47,7 +47,7 @@ pub(super) const INITIATOR_LEAVES: Play = Play {
     goal: |view| {
         same_spares(view)?;
         // Who waits for the relay is nobody that the listener hears of.
-        let wrong: u32 = ["unasked_pong", "pong_limit", "wrong_message"]
+        let wrong: u32 = ["unasked_pong", "no_pong", "wrong_message"]
             .map(|code| view.ended(0, code))
             .iter()
             .sum();
