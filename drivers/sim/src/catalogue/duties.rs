@@ -33,10 +33,10 @@ fn nothing_came_of_it(stage: &Stage, id: PartyId) -> Result<(), Stop> {
 
 /// The last connection of a node has ended as a mismatch, of this part if one is given.
 fn mismatch(stage: &Stage, id: PartyId, due: Option<Part>) -> Result<Fault, Stop> {
-    let faults = ends(&stage.world, id)
+    let mut faults = ends(&stage.world, id)
         .into_iter()
         .filter_map(|(_, fault)| fault);
-    let fault = stage.some(faults.last(), "a connection ends")?;
+    let fault = stage.some(faults.next_back(), "a connection ends")?;
     let is = match &fault.why {
         Why::IdentityMismatch { part } => due.is_none_or(|due| due == *part),
         _ => false,
