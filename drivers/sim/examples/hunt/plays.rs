@@ -12,7 +12,7 @@ use chumwire_sim::shrink::kind_of;
 use super::{Args, Finding, LOOK, fewest};
 
 /// States of a play with so many faults that are looked at before the next one has its turn.
-const ROUNDS: &[(u32, usize)] = &[(0, 2_000), (1, 30_000), (2, 60_000), (1, 1_000_000)];
+const ROUNDS: &[(u32, usize)] = &[(0, 50_000), (1, 30_000), (2, 60_000), (1, 1_000_000)];
 
 /// Looks until something is found, all is walked, or the time is over.
 pub(super) fn hunt(args: &Args) -> Option<Finding> {
