@@ -9,7 +9,6 @@ use chumwire::io::ConnId;
 use chumwire::node::Event;
 use chumwire::pairing::InvitationId;
 use chumwire::relay::RelayEvent;
-use chumwire::role::Role;
 
 use crate::invariants::sessions::agree;
 use crate::invariants::{Entry, Fact, Known, Words, fact};
@@ -82,9 +81,10 @@ impl Notebook {
                 invitation: Some(id),
                 ..
             } if !self.used.insert(*id) => return Err("an invitation was used twice".into()),
+            // Who made no invitation is the initiator.
             Event::Paired {
                 conn,
-                role: Role::Initiator,
+                invitation: None,
                 ..
             } if self.over.contains(conn) => {
                 return Err("an initiator has paired on a connection that had ended".into());
