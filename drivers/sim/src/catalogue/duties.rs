@@ -13,6 +13,7 @@ use chumwire::time::Micros;
 use super::tokens::refusals;
 use crate::deployed::{DeployedConfig, Lie};
 use crate::link::Side;
+use crate::stranger::stranger_request;
 use crate::party::{PartyId, Told};
 use crate::scenario::{
     Meeting, Scenario, Stage, Stop, Truth, Via, Who, code_of, connected, end_of, ends, heard_texts,
@@ -425,6 +426,54 @@ pub(super) const SPARE_ORDER: Scenario = Scenario {
             })
             .collect();
         stage.equal(&Some(&handed), &registered.last(), "the spare")?;
+        Ok(Truth::open())
+    },
+};
+
+/// A stranger asks for a key at the relay, and says nothing when it is given a connection.
+fn asks(stage: &mut Stage, mallory: PartyId, alice: PartyId) -> Result<(), Stop> {
+    let request = stranger_request::<crate::Insecure>(&stage.instance_key(alice)?);
+    stage.play(mallory, |puppet| {
+        let conn = puppet.dial(crate::scenario::RELAY);
+        puppet.text(conn, &request);
+    })
+}
+
+pub(super) const SPARE_REPLACED: Scenario = Scenario {
+    name: "spare-replaced",
+    about: "a spare connection is handed over, and its session lasts",
+    required: "another one is registered in its place, long before the session ends",
+    script: |stage| {
+        stage.set_latency(Micros::millis(5), Micros::ZERO);
+        let alice = stage.ours("alice", Via::Relay);
+        let mallory = stage.world.add_puppet("mallory");
+        stage.listening(2)?;
+        asks(stage, mallory, alice)?;
+        stage.run(1_000)?;
+        let relay = stage.relay();
+        let spares = crate::scenario::relay_stats(&stage.world, relay).spares;
+        stage.equal(&spares, &2, "spare connections")?;
+        Ok(Truth::open())
+    },
+};
+
+pub(super) const HALF_OPEN_BOUND: Scenario = Scenario {
+    name: "half-open-bound",
+    about: "a stranger takes one spare connection after the other and says nothing",
+    required: "the listener keeps no more half-open sessions than it is allowed, and listens again when they are over",
+    script: |stage| {
+        stage.set_latency(Micros::millis(5), Micros::ZERO);
+        let bound = 2;
+        let alice = stage.ours_with("alice", Via::Relay, |config| config.half_open = bound);
+        let mallory = stage.world.add_puppet("mallory");
+        stage.listening(2)?;
+        for _ in 0..bound + 3 {
+            asks(stage, mallory, alice)?;
+            stage.run(200)?;
+        }
+        // The steps' limit, and the delay before a registration is tried again.
+        stage.run(25_000)?;
+        stage.listening(2)?;
         Ok(Truth::open())
     },
 };

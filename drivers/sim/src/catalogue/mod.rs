@@ -75,6 +75,8 @@ const CATALOGUE: &[Scenario] = &[
     duties::DROPPED_ROUTE,
     duties::UNANSWERED_DIAL,
     duties::SPARE_ORDER,
+    duties::SPARE_REPLACED,
+    duties::HALF_OPEN_BOUND,
 ];
 
 /// All scenarios, in the order of the table.
