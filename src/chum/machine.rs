@@ -1,0 +1,439 @@
+//! CHUM on one connection: both sides say `synchronisation`, then each serves and asks (spec 11).
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::config::ChumConfig;
+use super::event::ChumEvent;
+use super::exporter::{Exporter, Work};
+use super::importer::{Importer, Told};
+use super::log::ChumLog;
+use super::policy::Policy;
+use super::services::{SYNCHRONISATION, Service};
+use super::store::{Answer, Ask, AskId};
+use super::trouble::ChumFault;
+use crate::io::{Kind, Message};
+use crate::limits;
+use crate::objects::{PersonId, Recipes};
+use crate::rpc::{Data, RequestId, Rpc, RpcEvent, RpcOutput, RpcStats, Want};
+use crate::time::{Deadline, Micros, Now};
+
+/// What the machine wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChumOutput {
+    /// Send one message; its bytes are in the buffer that was given to `poll`.
+    Send(Kind),
+    /// Ask the store, and answer with [`Chum::answered`].
+    Ask {
+        /// To be named in the answer.
+        id: AskId,
+        /// What is asked.
+        ask: Ask,
+    },
+    /// Something to know. After [`ChumEvent::Ended`] the connection is to be closed.
+    Event(ChumEvent),
+}
+
+/// CHUM on one connection of group `chum` that is established.
+///
+/// *Handle*: [`message`](Self::message), [`answered`](Self::answered), [`drained`](Self::drained),
+/// [`tick`](Self::tick), [`closed`](Self::closed). *Poll*: [`poll`](Self::poll). *Look*: [`deadline`](Self::deadline).
+/// The bytes that wait to be sent are bounded; when the connection takes no more, do not poll on, and say when it
+/// has [`drained`](Self::drained).
+#[derive(Clone, Debug)]
+pub struct Chum {
+    config: ChumConfig,
+    start: Start,
+    rpc: Rpc,
+    asks: Asks,
+    exporter: Exporter,
+    importer: Importer,
+    events: VecDeque<ChumEvent>,
+    fault: Option<ChumFault>,
+    ended: bool,
+    /// The event service was called; the request, so that its answer is known.
+    telling: Option<RequestId>,
+    /// The peer's importer has asked for something, last at this time.
+    heard: Option<Micros>,
+    peer_done: bool,
+    /// When the peer's `synchronisation` is given up, or when the first request goes out.
+    at: Option<Micros>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// The own `synchronisation` waits to be polled; whether the peer's has come.
+    Greeting { heard: bool },
+    /// The peer's is awaited.
+    Waiting,
+    /// Both are said. The first request waits for the peer's, or a moment.
+    Holding,
+    /// It goes.
+    Running,
+}
+
+/// Questions for the store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asks {
+    next: u64,
+    queue: VecDeque<(AskId, Ask)>,
+}
+
+impl Asks {
+    pub(super) fn ask(&mut self, ask: Ask) -> AskId {
+        let id = AskId(self.next);
+        self.next += 1;
+        self.queue.push_back((id, ask));
+        id
+    }
+}
+
+impl Chum {
+    /// A CHUM with this person, from the moment on that its connection is established.
+    #[must_use]
+    pub fn new(
+        now: Now,
+        config: ChumConfig,
+        person: PersonId,
+        recipes: Recipes,
+        policy: Arc<dyn Policy>,
+    ) -> Self {
+        Self {
+            start: Start::Greeting { heard: false },
+            rpc: Rpc::new(config.rpc.clone()),
+            asks: Asks::default(),
+            exporter: Exporter::new(person, recipes.clone()),
+            importer: Importer::new(person, recipes, policy),
+            events: VecDeque::new(),
+            fault: None,
+            ended: false,
+            telling: None,
+            heard: None,
+            peer_done: false,
+            at: Some(now.mono + limits::CHUM_SYNCHRONISATION),
+            config,
+        }
+    }
+
+    // --- handle --------------------------------------------------------------------------------------------------
+
+    /// A message of the connection.
+    pub fn message(&mut self, now: Now, message: Message<'_>) {
+        if self.ended {
+            return;
+        }
+        match self.start {
+            Start::Greeting { heard: false } | Start::Waiting => {
+                if message != Message::Text(SYNCHRONISATION) {
+                    self.fault = Some(ChumFault::NotSynchronised);
+                    self.settle(now);
+                    return;
+                }
+                match self.start {
+                    Start::Waiting => self.hold(now),
+                    _ => self.start = Start::Greeting { heard: true },
+                }
+            }
+            _ => {
+                self.rpc.message(now, message);
+                self.drain(now);
+            }
+        }
+    }
+
+    /// The store's answer.
+    pub fn answered(&mut self, now: Now, id: AskId, answer: Answer) {
+        if self.ended {
+            return;
+        }
+        let (exporter, _, mut work, _) = self.parts(now);
+        exporter.answered(id, answer.clone(), &mut work);
+        let (_, importer, mut work, mut told) = self.parts(now);
+        importer.store_answered(now, id, answer, &mut work, &mut told);
+        self.drain(now);
+    }
+
+    /// The connection has room again.
+    pub fn drained(&mut self, now: Now) {
+        if !self.ended {
+            self.pump(now);
+        }
+    }
+
+    /// Something new was granted to the peer: it is told.
+    pub fn granted(&mut self, now: Now) {
+        if self.start == Start::Running && self.telling.is_none() && !self.ended {
+            let service = Service::NewAccessibleRootEvent.number();
+            self.telling = self.rpc.request(now, service, &[], Want::Value).ok();
+        }
+    }
+
+    /// Looks for new roots now.
+    pub fn poll_roots(&mut self, now: Now) {
+        if !self.ended {
+            let (_, importer, mut work, _) = self.parts(now);
+            importer.poll_now(&mut work);
+            self.drain(now);
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now) {
+        if self.ended {
+            return;
+        }
+        if let Some(at) = self.at.filter(|at| now.mono >= *at) {
+            match self.start {
+                Start::Holding => self.run(now),
+                Start::Greeting { .. } | Start::Waiting => {
+                    self.fault = Some(ChumFault::SilentStart);
+                }
+                Start::Running => drop(self.at.take_if(|own| *own == at)),
+            }
+        }
+        self.rpc.tick(now);
+        if self.start == Start::Running && self.config.import {
+            let (_, importer, mut work, mut told) = self.parts(now);
+            importer.tick(now, &mut work, &mut told);
+        }
+        self.drain(now);
+    }
+
+    /// The connection is gone. The last event tells what was done.
+    pub fn closed(&mut self) {
+        if !self.ended {
+            self.rpc.closed();
+            self.end(None);
+        }
+    }
+
+    // --- look ----------------------------------------------------------------------------------------------------
+
+    /// When `tick` is wanted next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        if self.ended {
+            return None;
+        }
+        let importer = match self.start {
+            Start::Running => self.importer.deadline(),
+            _ => None,
+        };
+        let own = [self.at, importer, self.quiet_at()]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| Deadline { at, why: "chum" });
+        [own, self.rpc.deadline()].into_iter().flatten().min()
+    }
+
+    /// Counters of the requests.
+    #[must_use]
+    pub fn stats(&self) -> RpcStats {
+        *self.rpc.stats()
+    }
+
+    /// Whether nothing is under way: between two rounds, and nothing is being served.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let importing = self.config.import && !self.importer.is_asleep();
+        !importing && !self.exporter.is_busy() && self.start == Start::Running
+    }
+
+    // --- poll ----------------------------------------------------------------------------------------------------
+
+    /// The next thing to do, if any. For [`ChumOutput::Send`] the message's bytes replace what is in `bytes`.
+    pub fn poll(&mut self, now: Now, bytes: &mut Vec<u8>) -> Option<ChumOutput> {
+        if let Start::Greeting { heard } = self.start
+            && !self.ended
+        {
+            bytes.clear();
+            bytes.extend_from_slice(SYNCHRONISATION.as_bytes());
+            match heard {
+                true => self.hold(now),
+                false => self.start = Start::Waiting,
+            }
+            return Some(ChumOutput::Send(Kind::Text));
+        }
+        if let Some(event) = self.events.pop_front() {
+            return Some(ChumOutput::Event(event));
+        }
+        if let Some((id, ask)) = self.asks.queue.pop_front() {
+            return Some(ChumOutput::Ask { id, ask });
+        }
+        match self.rpc.poll(bytes)? {
+            RpcOutput::Send(kind) => {
+                if self.rpc.queued() < self.config.ahead {
+                    self.pump(now);
+                }
+                Some(ChumOutput::Send(kind))
+            }
+            // What comes is taken at once.
+            RpcOutput::Event(_) => None,
+        }
+    }
+
+    // --- within --------------------------------------------------------------------------------------------------
+
+    fn parts(
+        &mut self,
+        now: Now,
+    ) -> (&mut Exporter, &mut Importer, Work<'_>, Told<'_>) {
+        let work = Work {
+            now,
+            rpc: &mut self.rpc,
+            asks: &mut self.asks,
+            config: &self.config,
+        };
+        let told = Told {
+            events: &mut self.events,
+            fault: &mut self.fault,
+        };
+        (&mut self.exporter, &mut self.importer, work, told)
+    }
+
+    /// Both have said `synchronisation`. A request right behind it would be lost at a deployed peer.
+    fn hold(&mut self, now: Now) {
+        self.start = Start::Holding;
+        self.at = Some(now.mono + self.config.start_delay);
+    }
+
+    fn run(&mut self, now: Now) {
+        self.start = Start::Running;
+        self.at = None;
+        if self.config.import {
+            let (_, importer, mut work, _) = self.parts(now);
+            importer.start(now, &mut work);
+        }
+    }
+
+    /// Takes what the requests tell.
+    fn drain(&mut self, now: Now) {
+        let mut bytes = Vec::new();
+        while let Some(event) = self.rpc.poll_event(&mut bytes) {
+            self.heard_of(now, event, &mut bytes);
+        }
+        self.pump(now);
+        self.settle(now);
+    }
+
+    fn heard_of(&mut self, now: Now, event: RpcEvent, bytes: &mut Vec<u8>) {
+        if let RpcEvent::Request { .. } = event
+            && self.start == Start::Holding
+        {
+            self.run(now);
+        }
+        let telling = self.telling;
+        match event {
+            RpcEvent::Request { id, service, args } => self.requested(now, id, service, args),
+            RpcEvent::Answered { id, .. } | RpcEvent::Failed { id, .. } if Some(id) == telling => {
+                self.telling = None;
+            }
+            RpcEvent::StreamCancelled { id } => {
+                let (exporter, _, mut work, _) = self.parts(now);
+                exporter.cancelled(id, &mut work);
+            }
+            RpcEvent::Answered { id, data } => {
+                let (_, importer, mut work, mut told) = self.parts(now);
+                importer.answered(now, id, data, &mut work, &mut told);
+            }
+            RpcEvent::Failed { id, failed } => {
+                let (_, importer, mut work, mut told) = self.parts(now);
+                importer.failed(now, id, failed, &mut work, &mut told);
+            }
+            RpcEvent::Chunk { id } => {
+                let (_, importer, mut work, mut told) = self.parts(now);
+                importer.chunk(now, id, bytes, &mut work, &mut told);
+            }
+            RpcEvent::StreamEnd { id, empty_chunks } => {
+                let (_, importer, mut work, mut told) = self.parts(now);
+                importer.stream_end(now, id, empty_chunks, &mut work, &mut told);
+            }
+        }
+    }
+
+    fn requested(&mut self, now: Now, id: RequestId, number: u64, args: Vec<Data>) {
+        let importing = self.config.import && !self.importer.is_done();
+        match Service::of(number) {
+            Some(Service::NewAccessibleRootEvent) if importing => {
+                self.rpc.answer(id, &Data::Undefined);
+                let (_, importer, mut work, _) = self.parts(now);
+                importer.poll_now(&mut work);
+            }
+            Some(service) if self.config.export && !self.exporter.is_done() => {
+                if service != Service::GetProtocolVersion {
+                    self.heard = Some(now.mono);
+                }
+                let (exporter, _, mut work, _) = self.parts(now);
+                exporter.request(id, service, args, &mut work);
+                if self.exporter.is_done() && !self.peer_done {
+                    self.peer_done = true;
+                    self.events.push_back(ChumEvent::PeerDone);
+                }
+            }
+            _ => self.rpc.unknown_service(id, number),
+        }
+    }
+
+    /// When the peer will have been quiet for long enough, if it was given a list.
+    fn quiet_at(&self) -> Option<Micros> {
+        let heard = self.heard.filter(|_| self.exporter.lists > 0)?;
+        Some(heard + self.config.quiet)
+    }
+
+    /// Goes on with what waited for room.
+    fn pump(&mut self, now: Now) {
+        let (exporter, importer, mut work, _) = self.parts(now);
+        exporter.pump(&mut work);
+        importer.flush(&mut work);
+    }
+
+    fn settle(&mut self, now: Now) {
+        if self.ended {
+            return;
+        }
+        if self.rpc.queued() > limits::CHUM_QUEUED {
+            self.fault = Some(ChumFault::Flooded);
+        }
+        if self.exporter.is_busy() {
+            // What is being served counts as asked for now.
+            self.heard = self.heard.map(|_| now.mono);
+        } else if self.quiet_at().is_some_and(|at| now.mono >= at) {
+            self.heard = None;
+            self.events.push_back(ChumEvent::PeerQuiet);
+        }
+        if let Some(fault) = self.fault.take() {
+            self.end(Some(fault));
+        } else if self.start == Start::Running
+            && (self.importer.is_done() || !self.config.import)
+            && (self.exporter.is_done() || !self.config.export)
+        {
+            self.end(None);
+        }
+    }
+
+    fn end(&mut self, fault: Option<ChumFault>) {
+        self.ended = true;
+        self.asks.queue.clear();
+        let log = ChumLog {
+            sent: core::mem::take(&mut self.exporter.sent),
+            received: core::mem::take(&mut self.importer.received),
+            failures: self.importer.failures,
+            statistics: *self.rpc.stats(),
+        };
+        let log = Box::new(log);
+        self.events.push_back(ChumEvent::Ended { fault, log });
+    }
+
+    /// Why a connection is closed on which this has ended. It travels in clear, so it tells no cause.
+    #[must_use]
+    pub fn close_reason(fault: Option<&ChumFault>) -> String {
+        String::from(match fault {
+            None => "Chum ended normally.",
+            Some(_) => "Chum ended with error.",
+        })
+    }
+}

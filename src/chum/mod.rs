@@ -1,0 +1,37 @@
+//! CHUM: two instances copy to each other what each has granted to the other, and go on doing so (spec 11).
+//!
+//! ```text
+//!            Chum                 one connection
+//!    ┌────────┼─────────┐
+//! Importer   Rpc    Exporter      asks and stores · requests and answers · serves
+//!    └──── Ask/Answer ──┘         the store, as data
+//! ```
+//! A [`Chum`] needs an established connection of group `chum`, and a store that answers its [`Ask`]s. What it takes
+//! from whom is decided by a [`Policy`].
+
+mod config;
+mod entry;
+mod event;
+mod exporter;
+mod importer;
+mod log;
+mod machine;
+mod merge;
+mod policy;
+mod services;
+mod store;
+mod trouble;
+mod version;
+mod walk;
+
+pub use config::ChumConfig;
+pub use entry::{ListFault, Root, Shape, read_children, read_roots, write_children, write_roots};
+pub use event::{ChumEvent, Round};
+pub use log::{ChumLog, Transferred};
+pub use machine::{Chum, ChumOutput};
+pub use merge::{Side, merge};
+pub use policy::{DefaultPolicy, Offer, Policy, Role, Rule, Verdict, channel_of_two};
+pub use services::{Refusal, SYNCHRONISATION, Service, VERSION};
+pub use store::{Answer, Ask, AskId, FileNo, Grant, NewHead, Piece, Presence, Write};
+pub use trouble::{ChumFault, Trouble};
+pub use version::{Before, VersionNode};
