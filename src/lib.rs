@@ -85,6 +85,7 @@ mod outbox;
 pub mod pairing;
 pub mod relay;
 pub mod role;
+pub mod rpc;
 pub mod session;
 pub mod step;
 pub mod time;

@@ -73,6 +73,32 @@ limits! {
     RELAY_ADDRESSES: 65_536,
     /// New connections from one address that a relay takes at once; then one each `RELAY_RATE`.
     RELAY_BURST: 64,
+    /// Own requests on one connection that wait for their end (spec 10).
+    RPC_REQUESTS: 256,
+    /// Requests of the peer on one connection that are being served; further ones are refused (spec 10).
+    RPC_SERVED: 256,
+    /// Own requests for a stream on one connection that wait for their end (spec 10).
+    RPC_STREAMS: 32,
+    /// Streams on one connection that are being sent (spec 10).
+    RPC_STREAMS_SERVED: 32,
+    /// The longest text message of the requests layer, in bytes.
+    RPC_TEXT: 16 * 1024 * 1024,
+    /// How deep brackets nest in such a text, its own included; 127 at most.
+    RPC_NESTING: 32,
+    /// The most JSON values in such a text.
+    RPC_VALUES: 4_096,
+    /// Bytes that have come and wait to be polled, on one connection.
+    RPC_BUFFERED: 32 * 1024 * 1024,
+    /// Bytes that wait to be sent before requests are `Full` and refusals are dropped, on one connection.
+    RPC_QUEUED: 1024 * 1024,
+    /// What a message or event counts for beyond its length wherever the requests layer counts bytes.
+    RPC_PER_MESSAGE: 128,
+    /// What a JSON value counts for there, beyond its length.
+    RPC_PER_VALUE: 768,
+    /// Ended requests on one connection whose late chunks are known as such.
+    RPC_ENDED: 4_096,
+    /// The longest chunk of a binary stream that is sent, in bytes: with its header, not fragmented (spec 10).
+    RPC_CHUNK: 65_528,
 }
 
 /// The time limit of a step (spec 00).
@@ -116,3 +142,11 @@ pub const RELAY_PONG: Micros = Micros::secs(1);
 pub const RELAY_IDLE: Micros = Micros::secs(60);
 /// A relay takes one more new connection from an address each time this has passed.
 pub const RELAY_RATE: Micros = Micros::millis(100);
+/// The time limit of a request until its answer, or until the first sign of its stream (spec 10).
+pub const RPC_REQUEST: Micros = Micros::secs(30);
+/// The time limit between two signs of a stream (spec 10).
+pub const RPC_STREAM_GAP: Micros = Micros::secs(30);
+/// Chunks of a request that ended no longer ago are no fault (spec 10).
+pub const RPC_LATE: Micros = Micros::secs(10);
+/// The longest streamed file, in bytes: no limit that a file would reach.
+pub const RPC_FILE: u64 = 1 << 53;

@@ -118,6 +118,10 @@ pub enum Alarm {
     Rate,
     /// A connection that was told to close has not done so.
     CloseLimit,
+    /// A request has to have its answer.
+    RequestLimit,
+    /// The next chunk of a stream has to have come.
+    StreamLimit,
 }
 
 /// The next moment at which a machine wants a tick, and what for.
