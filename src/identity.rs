@@ -8,7 +8,10 @@ use ed25519_dalek::SigningKey;
 use crate::crypto::{
     Instance as InstanceUse, KEY, KeyPair, Person as PersonUse, Purpose, Random, Secret, Suite,
 };
-use crate::objects::{Instance, InstanceId, Keys, Person, PersonId, SignKey, is_good_name};
+use crate::objects::signature::{self, SIGNATURE};
+use crate::objects::{
+    Instance, InstanceId, Keys, ObjectHash, Person, PersonId, SignKey, is_good_name,
+};
 
 /// One's own identity, with its four secret keys.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -154,6 +157,12 @@ impl Identity {
     #[must_use]
     pub const fn instance_sign_key(&self) -> SignKey {
         self.instance_sign.1
+    }
+
+    /// Signs the hash of an object as the person.
+    #[must_use]
+    pub fn sign(&self, data: ObjectHash) -> [u8; SIGNATURE] {
+        signature::sign(&self.person_sign.0, data)
     }
 
     /// The keys object of the person.

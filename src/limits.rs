@@ -47,6 +47,12 @@ limits! {
     NAME: 1_024,
     /// The longest URL, in bytes.
     URL: 2_048,
+    /// The longest microdata of an object that is read, in bytes (spec 12).
+    OBJECT_BYTES: 1024 * 1024,
+    /// The deepest nesting of collections in an object, and of the JSON in one of its values (spec 12).
+    OBJECT_DEPTH: 16,
+    /// Items, map entries and JSON elements of an object that is read, all together (spec 12).
+    OBJECT_ITEMS: 262_144,
     /// Effects that a node or relay has ready before it answers `Full` to a message.
     EFFECTS: 4_096,
     /// The longest message that a relay copies, in bytes.

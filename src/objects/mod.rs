@@ -1,18 +1,39 @@
-//! The objects that a connection needs: Person, Keys and Instance, their microdata and ids. Follows spec 12.
+//! Objects: their recipes, their one text (*microdata*), hashes, ids and signatures. Follows spec 12.
+//!
+//! [`Recipes`] writes and reads any object of a known type. [`Person`], [`Keys`] and [`Instance`] are those that a
+//! connection needs, as types of their own.
 
+mod describe;
 mod ids;
+mod known;
+mod license;
 mod microdata;
+mod number;
+mod order;
+mod read;
+mod recipe;
+mod references;
+pub mod signature;
+mod stringify;
+mod value;
+mod write;
 
-pub use ids::{InstanceId, ObjectHash, PersonId, SomeoneId};
+pub use ids::{FileHash, IdHash, InstanceId, ObjectHash, PersonId, RefKind, Reference, SomeoneId};
+pub use license::License;
+pub use read::{ReadFault, ReadLimits, type_of};
+pub use recipe::{Kind, Recipe, RecipeFault, Recipes, Rule, Targets, TextRule};
+pub use references::{ReferencesFault, references};
+pub use value::{Object, Value};
+pub use write::WriteFault;
 
 use alloc::string::String;
 
 use crate::crypto::{KEY, Person as PersonKeyUse, PublicKey};
 use crate::fault::JsonFault;
-use crate::json::{Object, Writer};
+use crate::json::{self, Writer};
 use microdata::Microdata;
 
-/// A public Ed25519 signing key, 32 bytes. Connections carry it and never use it.
+/// A public Ed25519 signing key, 32 bytes. Connections carry it and never use it; see [`signature`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SignKey(pub [u8; KEY]);
 
@@ -51,7 +72,7 @@ impl Person {
             .finish()
     }
 
-    pub(crate) fn from_json(object: &Object) -> Result<Self, JsonFault> {
+    pub(crate) fn from_json(object: &json::Object) -> Result<Self, JsonFault> {
         expect_type(object, "Person", "`Person`")?;
         Ok(Self {
             email: object.text("email")?.into(),
@@ -74,7 +95,7 @@ impl Instance {
     pub fn id_microdata(&self) -> String {
         Microdata::id_object("Instance")
             .text("name", &self.name)
-            .reference("owner", "id", &self.owner.0)
+            .reference("owner", RefKind::Id, &self.owner.0)
             .finish()
     }
 
@@ -92,7 +113,7 @@ impl Instance {
             .finish()
     }
 
-    pub(crate) fn from_json(object: &Object) -> Result<Self, JsonFault> {
+    pub(crate) fn from_json(object: &json::Object) -> Result<Self, JsonFault> {
         expect_type(object, "Instance", "`Instance`")?;
         Ok(Self {
             name: object.text("name")?.into(),
@@ -117,7 +138,7 @@ impl Keys {
     #[must_use]
     pub fn microdata(&self) -> String {
         Microdata::object("Keys")
-            .reference("owner", "id", &self.owner.0)
+            .reference("owner", RefKind::Id, &self.owner.0)
             .text("publicKey", &self.public_key.hex())
             .text("publicSignKey", &crate::hex::encode(&self.sign_key.0))
             .finish()
@@ -138,7 +159,7 @@ impl Keys {
             .finish()
     }
 
-    pub(crate) fn from_json(object: &Object) -> Result<Self, JsonFault> {
+    pub(crate) fn from_json(object: &json::Object) -> Result<Self, JsonFault> {
         expect_type(object, "Keys", "`Keys`")?;
         Ok(Self {
             owner: PersonId(object.hex("owner", "64 hex digits")?),
@@ -158,7 +179,7 @@ pub fn is_good_name(name: &str) -> bool {
         && !name.chars().any(char::is_control)
 }
 
-fn expect_type(object: &Object, name: &str, expected: &'static str) -> Result<(), JsonFault> {
+fn expect_type(object: &json::Object, name: &str, expected: &'static str) -> Result<(), JsonFault> {
     if object.text("$type$")? == name {
         Ok(())
     } else {
