@@ -105,6 +105,24 @@ limits! {
     RPC_ENDED: 4_096,
     /// The longest chunk of a binary stream that is sent, in bytes: with its header, not fragmented (spec 10).
     RPC_CHUNK: 65_528,
+    /// Requests that an exporter works on at a time; the others wait.
+    CHUM_SERVE_AT_ONCE: 32,
+    /// Bytes of streams that an exporter reads before the connection takes them.
+    CHUM_AHEAD: 512 * 1024,
+    /// Bytes that wait to be sent on one connection before it is given up.
+    CHUM_QUEUED: 64 * 1024 * 1024,
+    /// Roots in a list.
+    CHUM_ROOTS: 1_000_000,
+    /// Children in a list.
+    CHUM_CHILDREN: 100_000,
+    /// Hashes that one peer may ask for at a time.
+    CHUM_ACCESSIBLE: 2_000_000,
+    /// Version nodes that an exporter follows back for one list, and remembers.
+    CHUM_HISTORY: 100_000,
+    /// Roots that failed, or are refused, and are remembered for one connection.
+    CHUM_FAILED: 65_536,
+    /// Hashes in the log of one CHUM, for each direction.
+    CHUM_LOG: 10_000,
 }
 
 /// The time limit of a step (spec 00).
@@ -156,3 +174,25 @@ pub const RPC_STREAM_GAP: Micros = Micros::secs(30);
 pub const RPC_LATE: Micros = Micros::secs(10);
 /// The longest streamed file, in bytes: no limit that a file would reach.
 pub const RPC_FILE: u64 = 1 << 53;
+/// The importer looks for new roots this long after the end of a round (spec 11).
+pub const CHUM_POLL: Micros = Micros::secs(5);
+/// The first request waits this long for the peer's (spec 11, "Start").
+pub const CHUM_START_DELAY: Micros = Micros::millis(250);
+/// The peer has this long for its `synchronisation`.
+pub const CHUM_SYNCHRONISATION: Micros = Micros::secs(20);
+/// The version is asked for again after this long without an answer (spec 11, "Start").
+pub const CHUM_VERSION_AGAIN: Micros = Micros::secs(2);
+/// So often in all.
+pub const CHUM_VERSION_TRIES: u32 = 5;
+/// The version is asked for again this long after the peer did not know the service (spec 11, "Version").
+pub const CHUM_UNKNOWN_AGAIN: Micros = Micros::millis(300);
+/// So often in all.
+pub const CHUM_UNKNOWN_TRIES: u32 = 16;
+/// The version has to be known after this long (spec 11, "More decisions").
+pub const CHUM_VERSION: Micros = Micros::secs(20);
+/// A peer that asks for nothing this long after it was given a list has what it wants.
+pub const CHUM_QUIET: Micros = Micros::secs(2);
+/// A version that is made this much later than now is from the future (spec 11).
+pub const CHUM_FUTURE: Micros = Micros::secs(300);
+/// The longest BLOB or CLOB, in bytes.
+pub const CHUM_FILE: u64 = 1 << 40;

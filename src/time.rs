@@ -118,6 +118,8 @@ pub enum Alarm {
     Rate,
     /// A connection that was told to close has not done so.
     CloseLimit,
+    /// CHUM starts, asks again, or looks for new roots.
+    Chum,
     /// A request has to have its answer.
     RequestLimit,
     /// The next chunk of a stream has to have come.

@@ -59,7 +59,7 @@ impl Default for ChumConfig {
             roots: limits::CHUM_ROOTS,
             children: limits::CHUM_CHILDREN,
             accessible: limits::CHUM_ACCESSIBLE,
-            object: limits::OBJECT,
+            object: limits::OBJECT_BYTES,
             file: limits::CHUM_FILE,
             round: u64::MAX,
             quiet: limits::CHUM_QUIET,

@@ -333,7 +333,8 @@ const TYPE_NAME: usize = 256;
 
 /// A name that a recipe can have (spec 12, "Escaping").
 fn type_name(name: Option<Cow<'_, str>>) -> Result<String, ListFault> {
-    let bad = |c: char| matches!(c, '<' | '>' | '.' | '"' | '\\') || c.is_whitespace() || c.is_control();
+    let bad =
+        |c: char| matches!(c, '<' | '>' | '.' | '"' | '\\') || c.is_whitespace() || c.is_control();
     match name {
         Some(name) if !name.is_empty() && name.len() <= TYPE_NAME && !name.contains(bad) => {
             Ok(name.into_owned())

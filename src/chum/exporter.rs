@@ -406,7 +406,7 @@ impl Exporter {
     /// Asks for more of the streams, as long as there is room for it on the connection.
     pub(super) fn pump(&mut self, work: &mut Work<'_>) {
         let mut turns = self.streams.len();
-        while turns > 0 && work.rpc.queued() + self.reading() < work.config.ahead {
+        while turns > 0 && work.queued + work.rpc.queued() + self.reading() < work.config.ahead {
             turns -= 1;
             let Some(id) = self.streams.pop_front() else {
                 return;
@@ -479,6 +479,8 @@ impl Exporter {
 /// What the parts of a connection work with.
 pub(super) struct Work<'a> {
     pub(super) now: Now,
+    /// Bytes that wait to be sent.
+    pub(super) queued: usize,
     pub(super) rpc: &'a mut Rpc,
     pub(super) asks: &'a mut Asks,
     pub(super) config: &'a ChumConfig,

@@ -19,7 +19,7 @@ use crate::io::{Kind, Message};
 use crate::limits;
 use crate::objects::{PersonId, Recipes};
 use crate::rpc::{Data, RequestId, Rpc, RpcEvent, RpcOutput, RpcStats, Want};
-use crate::time::{Deadline, Micros, Now};
+use crate::time::{Alarm, Deadline, Micros, Now};
 
 /// What the machine wants done.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +52,9 @@ pub struct Chum {
     exporter: Exporter,
     importer: Importer,
     events: VecDeque<ChumEvent>,
+    /// Messages that wait to be polled, and their bytes.
+    out: VecDeque<(Kind, Vec<u8>)>,
+    queued: usize,
     fault: Option<ChumFault>,
     ended: bool,
     /// The event service was called; the request, so that its answer is known.
@@ -108,6 +111,8 @@ impl Chum {
             exporter: Exporter::new(person, recipes.clone()),
             importer: Importer::new(person, recipes, policy),
             events: VecDeque::new(),
+            out: VecDeque::new(),
+            queued: 0,
             fault: None,
             ended: false,
             telling: None,
@@ -159,7 +164,7 @@ impl Chum {
     /// The connection has room again.
     pub fn drained(&mut self, now: Now) {
         if !self.ended {
-            self.pump(now);
+            self.drain(now);
         }
     }
 
@@ -168,6 +173,7 @@ impl Chum {
         if self.start == Start::Running && self.telling.is_none() && !self.ended {
             let service = Service::NewAccessibleRootEvent.number();
             self.telling = self.rpc.request(now, service, &[], Want::Value).ok();
+            self.drain(now);
         }
     }
 
@@ -226,14 +232,17 @@ impl Chum {
             .into_iter()
             .flatten()
             .min()
-            .map(|at| Deadline { at, why: "chum" });
+            .map(|at| Deadline {
+                at,
+                why: Alarm::Chum,
+            });
         [own, self.rpc.deadline()].into_iter().flatten().min()
     }
 
     /// Counters of the requests.
     #[must_use]
     pub fn stats(&self) -> RpcStats {
-        *self.rpc.stats()
+        self.rpc.stats()
     }
 
     /// Whether nothing is under way: between two rounds, and nothing is being served.
@@ -264,26 +273,21 @@ impl Chum {
         if let Some((id, ask)) = self.asks.queue.pop_front() {
             return Some(ChumOutput::Ask { id, ask });
         }
-        match self.rpc.poll(bytes)? {
-            RpcOutput::Send(kind) => {
-                if self.rpc.queued() < self.config.ahead {
-                    self.pump(now);
-                }
-                Some(ChumOutput::Send(kind))
-            }
-            // What comes is taken at once.
-            RpcOutput::Event(_) => None,
+        let (kind, message) = self.out.pop_front()?;
+        self.queued -= message.len();
+        *bytes = message;
+        if self.queued < self.config.ahead {
+            self.pump(now);
         }
+        Some(ChumOutput::Send(kind))
     }
 
     // --- within --------------------------------------------------------------------------------------------------
 
-    fn parts(
-        &mut self,
-        now: Now,
-    ) -> (&mut Exporter, &mut Importer, Work<'_>, Told<'_>) {
+    fn parts(&mut self, now: Now) -> (&mut Exporter, &mut Importer, Work<'_>, Told<'_>) {
         let work = Work {
             now,
+            queued: self.queued,
             rpc: &mut self.rpc,
             asks: &mut self.asks,
             config: &self.config,
@@ -312,12 +316,23 @@ impl Chum {
 
     /// Takes what the requests tell.
     fn drain(&mut self, now: Now) {
-        let mut bytes = Vec::new();
-        while let Some(event) = self.rpc.poll_event(&mut bytes) {
-            self.heard_of(now, event, &mut bytes);
-        }
+        self.take(now);
         self.pump(now);
         self.settle(now);
+    }
+
+    /// Takes what the layer of requests has to say, to its end: events are seen to, messages wait.
+    fn take(&mut self, now: Now) {
+        let mut bytes = Vec::new();
+        while let Some(output) = self.rpc.poll(&mut bytes) {
+            match output {
+                RpcOutput::Send(kind) => {
+                    self.queued += bytes.len();
+                    self.out.push_back((kind, core::mem::take(&mut bytes)));
+                }
+                RpcOutput::Event(event) => self.heard_of(now, event, &mut bytes),
+            }
+        }
     }
 
     fn heard_of(&mut self, now: Now, event: RpcEvent, bytes: &mut Vec<u8>) {
@@ -389,13 +404,14 @@ impl Chum {
         let (exporter, importer, mut work, _) = self.parts(now);
         exporter.pump(&mut work);
         importer.flush(&mut work);
+        self.take(now);
     }
 
     fn settle(&mut self, now: Now) {
         if self.ended {
             return;
         }
-        if self.rpc.queued() > limits::CHUM_QUEUED {
+        if self.queued > limits::CHUM_QUEUED {
             self.fault = Some(ChumFault::Flooded);
         }
         if self.exporter.is_busy() {
@@ -422,7 +438,7 @@ impl Chum {
             sent: core::mem::take(&mut self.exporter.sent),
             received: core::mem::take(&mut self.importer.received),
             failures: self.importer.failures,
-            statistics: *self.rpc.stats(),
+            statistics: self.rpc.stats(),
         };
         let log = Box::new(log);
         self.events.push_back(ChumEvent::Ended { fault, log });

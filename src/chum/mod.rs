@@ -16,6 +16,7 @@ mod exporter;
 mod importer;
 mod log;
 mod machine;
+mod memory;
 mod merge;
 mod policy;
 mod services;
@@ -29,6 +30,7 @@ pub use entry::{ListFault, Root, Shape, read_children, read_roots, write_childre
 pub use event::{ChumEvent, Round};
 pub use log::{ChumLog, Transferred};
 pub use machine::{Chum, ChumOutput};
+pub use memory::MemoryStore;
 pub use merge::{Side, merge};
 pub use policy::{DefaultPolicy, Offer, Policy, Role, Rule, Verdict, channel_of_two};
 pub use services::{Refusal, SYNCHRONISATION, Service, VERSION};

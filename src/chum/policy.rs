@@ -118,12 +118,13 @@ impl DefaultPolicy {
         };
         match type_name {
             "Profile" => yes(person("personId") == Some(from) && person("owner") == Some(from)),
-            "Person" => yes(object.get("email").and_then(Value::as_text).is_some_and(
-                |email| {
+            "Person" => yes(object
+                .get("email")
+                .and_then(Value::as_text)
+                .is_some_and(|email| {
                     let email = email.into();
                     Person { email }.id() == from
-                },
-            )),
+                })),
             "ChannelInfo" => match object.get("owner") {
                 Some(_) => yes(person("owner") == Some(from)),
                 None => yes(self.takes_part(offer, object)),

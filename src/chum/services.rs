@@ -64,7 +64,9 @@ impl Service {
     /// The service with this number.
     #[must_use]
     pub fn of(number: u64) -> Option<Self> {
-        Self::ALL.into_iter().find(|service| service.number() == number)
+        Self::ALL
+            .into_iter()
+            .find(|service| service.number() == number)
     }
 
     /// Its name in the protocol.

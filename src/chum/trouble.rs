@@ -8,7 +8,7 @@ use crate::objects::ReadFault;
 use crate::rpc::Failed;
 
 /// Why one root could not be taken. The rest goes on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Trouble {
     /// A request failed.
@@ -115,7 +115,7 @@ impl Trouble {
 }
 
 /// Why a whole CHUM failed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChumFault {
     /// The peer did not say `synchronisation` first.

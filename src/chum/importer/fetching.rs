@@ -17,9 +17,7 @@ use crate::chum::services::Service;
 use crate::chum::store::{Answer, Ask, Presence, Write};
 use crate::chum::trouble::Trouble;
 use crate::chum::version::VersionNode;
-use crate::objects::{
-    IdHash, ObjectHash, ReadLimits, Reference, references,
-};
+use crate::objects::{IdHash, ObjectHash, ReadLimits, Reference, references};
 use crate::rpc::Data;
 use crate::time::Now;
 
@@ -50,7 +48,13 @@ impl Importer {
     }
 
     /// A task is through.
-    pub(super) fn finish(&mut self, now: Now, no: TaskNo, work: &mut Work<'_>, told: &mut Told<'_>) {
+    pub(super) fn finish(
+        &mut self,
+        now: Now,
+        no: TaskNo,
+        work: &mut Work<'_>,
+        told: &mut Told<'_>,
+    ) {
         let Some(task) = self.tasks.remove(&no) else {
             return;
         };
@@ -192,7 +196,12 @@ impl Importer {
         self.request(For::Task(no), service, args, work);
     }
 
-    fn children_came(&mut self, no: TaskNo, text: &str, work: &mut Work<'_>) -> Result<(), Trouble> {
+    fn children_came(
+        &mut self,
+        no: TaskNo,
+        text: &str,
+        work: &mut Work<'_>,
+    ) -> Result<(), Trouble> {
         let children = read_children(text, work.config.children).map_err(Trouble::Children)?;
         let Some(task) = self.tasks.get_mut(&no) else {
             return Ok(());
@@ -354,8 +363,9 @@ impl Importer {
             Verdict::Later => return Err(Trouble::Later),
         }
         // All that it refers to has to be there, as what it was listed.
-        let uses = references(&text, work.config.children)
-            .map_err(|_| Trouble::Children(crate::chum::ListFault::TooMany(work.config.children)))?;
+        let uses = references(&text, work.config.children).map_err(|_| {
+            Trouble::Children(crate::chum::ListFault::TooMany(work.config.children))
+        })?;
         let mut unlisted = Vec::new();
         for used in uses {
             if fetch.have.contains(&used) {

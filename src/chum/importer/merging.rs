@@ -43,7 +43,8 @@ impl Importer {
         match next {
             None => self.begin_merge(now, no, work, told),
             Some((node, Presence::Absent)) => {
-                task.ahead.push_back((Reference::Object(node), Expect::Node));
+                task.ahead
+                    .push_back((Reference::Object(node), Expect::Node));
                 self.advance(now, no, work, told);
             }
             Some((node, _)) => {
@@ -89,7 +90,8 @@ impl Importer {
         }
         let ahead = node.created.0.saturating_sub(now.wall.0);
         if ahead > crate::limits::CHUM_FUTURE.as_millis() {
-            told.events.push_back(ChumEvent::FromTheFuture { id, ahead });
+            told.events
+                .push_back(ChumEvent::FromTheFuture { id, ahead });
         }
         Ok(data)
     }

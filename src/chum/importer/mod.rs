@@ -154,7 +154,10 @@ impl Importer {
 
     /// Whether it is between two rounds.
     pub(super) const fn is_asleep(&self) -> bool {
-        matches!(self.phase, Phase::Sleeping { .. } | Phase::Fin | Phase::Done)
+        matches!(
+            self.phase,
+            Phase::Sleeping { .. } | Phase::Fin | Phase::Done
+        )
     }
 
     /// When it has to be woken.
@@ -214,7 +217,13 @@ impl Importer {
         }
     }
 
-    fn version_answered(&mut self, now: Now, data: &Data, work: &mut Work<'_>, told: &mut Told<'_>) {
+    fn version_answered(
+        &mut self,
+        now: Now,
+        data: &Data,
+        work: &mut Work<'_>,
+        told: &mut Told<'_>,
+    ) {
         if *data == Data::Number(VERSION) {
             self.ask_roots(work);
         } else {
@@ -259,9 +268,7 @@ impl Importer {
 
     fn roots_answered(&mut self, now: Now, data: Data, work: &mut Work<'_>, told: &mut Told<'_>) {
         let read = match &data {
-            Data::Text(text) => {
-                read_roots(text, work.config.roots).map_err(Trouble::Children)
-            }
+            Data::Text(text) => read_roots(text, work.config.roots).map_err(Trouble::Children),
             _ => Err(Trouble::NotText(Service::GetAccessibleRoots)),
         };
         drop(data);
@@ -371,13 +378,7 @@ impl Importer {
     }
 
     /// It is told once, and is no error.
-    fn refused(
-        &mut self,
-        key: Key,
-        type_name: &str,
-        unknown_type: bool,
-        told: &mut Told<'_>,
-    ) {
+    fn refused(&mut self, key: Key, type_name: &str, unknown_type: bool, told: &mut Told<'_>) {
         self.round.refused += 1;
         if self.reported.len() < limits::CHUM_FAILED && self.reported.insert(key) {
             told.events.push_back(ChumEvent::RootRefused {
@@ -388,7 +389,13 @@ impl Importer {
         }
     }
 
-    fn sifted(&mut self, now: Now, presence: &[Presence], work: &mut Work<'_>, told: &mut Told<'_>) {
+    fn sifted(
+        &mut self,
+        now: Now,
+        presence: &[Presence],
+        work: &mut Work<'_>,
+        told: &mut Told<'_>,
+    ) {
         let phase = core::mem::replace(&mut self.phase, Phase::Working);
         let Phase::Sifting { left, asked } = phase else {
             self.phase = phase;

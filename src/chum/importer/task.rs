@@ -160,7 +160,6 @@ pub(super) enum Step {
     Merging(Option<(ObjectHash, ObjectHash, Millis)>),
 }
 
-
 /// An object that has come and was checked, but is not stored.
 #[derive(Clone, Debug)]
 pub(super) struct Arrived {

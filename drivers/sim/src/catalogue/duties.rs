@@ -13,12 +13,12 @@ use chumwire::time::Micros;
 use super::tokens::refusals;
 use crate::deployed::{DeployedConfig, Lie};
 use crate::link::Side;
-use crate::stranger::stranger_request;
 use crate::party::{PartyId, Told};
 use crate::scenario::{
     Meeting, Scenario, Stage, Stop, Truth, Via, Who, code_of, connected, end_of, ends, heard_texts,
     pairings,
 };
+use crate::stranger::stranger_request;
 
 const VIAS: [Via; 2] = [Via::Direct, Via::Relay];
 

@@ -1,0 +1,266 @@
+//! A store in memory: for tests, simulations, and embedders that keep nothing.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::store::{Answer, Ask, AskId, Grant, NewHead, Piece, Presence, Write};
+use super::version::VersionNode;
+use crate::objects::{
+    FileHash, IdHash, Object, ObjectHash, PersonId, ReadLimits, Recipes, Reference, WriteFault,
+    type_of,
+};
+use crate::time::Millis;
+
+/// Objects, files, heads and grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemoryStore {
+    texts: BTreeMap<[u8; 32], String>,
+    files: BTreeMap<[u8; 32], Vec<u8>>,
+    merged: BTreeSet<ObjectHash>,
+    heads: BTreeMap<IdHash, ObjectHash>,
+    grants: BTreeMap<PersonId, BTreeSet<Reference>>,
+    /// Files that are being received, by connection.
+    open: BTreeMap<(u64, AskId), Vec<u8>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Answers a question of the CHUM on a connection, whose name is `of`.
+    pub fn answer(&mut self, recipes: &Recipes, of: u64, id: AskId, ask: Ask) -> Answer {
+        match ask {
+            Ask::Granted(person) => Answer::Granted(self.granted(recipes, person)),
+            Ask::Presence(what) => {
+                Answer::Presence(what.iter().map(|what| self.presence(what)).collect())
+            }
+            Ask::Texts(what) => Answer::Texts(
+                what.iter()
+                    .map(|what| self.texts.get(what.bytes()).cloned())
+                    .collect(),
+            ),
+            Ask::Head(id) => Answer::Head(self.heads.get(&id).copied()),
+            Ask::Bytes {
+                hash,
+                offset,
+                length,
+            } => Answer::Bytes(self.piece(&hash, offset, length)),
+            Ask::Write(write) => self.write(write),
+            Ask::Open => {
+                self.open.insert((of, id), Vec::new());
+                Answer::Done
+            }
+            Ask::Append { file, bytes } => match self.open.get_mut(&(of, file)) {
+                Some(open) => {
+                    open.extend_from_slice(&bytes);
+                    Answer::Done
+                }
+                None => Answer::Failed,
+            },
+            Ask::Close { file, reference } => match self.open.remove(&(of, file)) {
+                Some(bytes) => {
+                    self.files.insert(*reference.bytes(), bytes);
+                    Answer::Done
+                }
+                None => Answer::Failed,
+            },
+            Ask::Discard(file) => {
+                self.open.remove(&(of, file));
+                Answer::Done
+            }
+        }
+    }
+
+    /// A connection has ended: its unfinished files are dropped.
+    pub fn forget(&mut self, of: u64) {
+        self.open.retain(|(owner, _), _| *owner != of);
+    }
+
+    fn piece(&self, hash: &FileHash, offset: u64, length: usize) -> Option<Piece> {
+        let bytes = match self.files.get(&hash.0) {
+            Some(bytes) => bytes.as_slice(),
+            None => self.texts.get(&hash.0)?.as_bytes(),
+        };
+        let from = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let to = from.saturating_add(length).min(bytes.len());
+        Some(Piece {
+            bytes: bytes.get(from..to)?.to_vec(),
+            last: to == bytes.len(),
+        })
+    }
+
+    fn write(&mut self, write: Write) -> Answer {
+        if let Some(NewHead { id, old, new }) = write.head {
+            if self.heads.get(&id).copied() != old {
+                return Answer::Conflict;
+            }
+            self.heads.insert(id, new);
+        }
+        for (reference, text) in write.texts {
+            self.texts.entry(*reference.bytes()).or_insert(text);
+        }
+        self.merged.extend(write.merged);
+        Answer::Done
+    }
+
+    fn granted(&self, recipes: &Recipes, person: PersonId) -> Vec<Grant> {
+        let grants = self.grants.get(&person).into_iter().flatten();
+        grants
+            .filter_map(|what| {
+                let text = self.texts.get(what.bytes())?;
+                let (name, _) = type_of(text)?;
+                match *what {
+                    Reference::Object(hash) => {
+                        let id = match recipes.is_versioned(name) {
+                            true => {
+                                let object = recipes.read(text, &ReadLimits::default()).ok()?;
+                                Some(recipes.id_hash(&object).ok()?)
+                            }
+                            false => None,
+                        };
+                        Some(Grant::Object {
+                            hash,
+                            type_name: name.into(),
+                            id,
+                        })
+                    }
+                    Reference::Id(id) => Some(Grant::Id {
+                        id,
+                        type_name: name.into(),
+                        head: self.heads.get(&id).copied(),
+                    }),
+                    Reference::Blob(_) | Reference::Clob(_) => None,
+                }
+            })
+            .collect()
+    }
+
+    // --- for those who own it ------------------------------------------------------------------------------------
+
+    /// How much of something is there.
+    #[must_use]
+    pub fn presence(&self, what: &Reference) -> Presence {
+        let is_merged = |hash: &ObjectHash| self.merged.contains(hash);
+        match what {
+            Reference::Object(hash) if is_merged(hash) => Presence::Merged,
+            Reference::Object(ObjectHash(hash)) | Reference::Id(IdHash(hash))
+                if self.texts.contains_key(hash) =>
+            {
+                Presence::Stored
+            }
+            Reference::Blob(hash) | Reference::Clob(hash) if self.files.contains_key(&hash.0) => {
+                Presence::Stored
+            }
+            _ => Presence::Absent,
+        }
+    }
+
+    /// The text of an object or id object.
+    #[must_use]
+    pub fn text(&self, what: &Reference) -> Option<&str> {
+        self.texts.get(what.bytes()).map(String::as_str)
+    }
+
+    /// The bytes of a file.
+    #[must_use]
+    pub fn file(&self, hash: &FileHash) -> Option<&[u8]> {
+        self.files.get(&hash.0).map(Vec::as_slice)
+    }
+
+    /// The hashes of all objects and id objects.
+    pub fn objects(&self) -> impl Iterator<Item = (&[u8; 32], &str)> {
+        self.texts.iter().map(|(hash, text)| (hash, text.as_str()))
+    }
+
+    /// The hashes of all files.
+    pub fn files(&self) -> impl Iterator<Item = FileHash> {
+        self.files.keys().map(|hash| FileHash(*hash))
+    }
+
+    /// The head of a thing.
+    #[must_use]
+    pub fn head(&self, id: &IdHash) -> Option<ObjectHash> {
+        self.heads.get(id).copied()
+    }
+
+    /// The newest version of a thing: its node and its data.
+    #[must_use]
+    pub fn newest(&self, recipes: &Recipes, id: &IdHash) -> Option<(VersionNode, Object)> {
+        let read = |hash: ObjectHash| {
+            let text = self.texts.get(&hash.0)?;
+            recipes.read(text, &ReadLimits::default()).ok()
+        };
+        let node = VersionNode::of(&read(self.head(id)?)?)?;
+        let data = read(node.data)?;
+        Some((node, data))
+    }
+
+    /// Stores a file.
+    pub fn put_file(&mut self, bytes: &[u8]) -> FileHash {
+        let hash = FileHash::of(bytes);
+        self.files.insert(hash.0, bytes.to_vec());
+        hash
+    }
+
+    /// Stores an object; of a versioned type, its id object as well. What it refers to has to be stored before.
+    ///
+    /// # Errors
+    /// If its recipe does not allow it.
+    pub fn put(&mut self, recipes: &Recipes, object: &Object) -> Result<ObjectHash, WriteFault> {
+        let text = recipes.write(object)?;
+        let hash = ObjectHash::of(&text);
+        if recipes.is_versioned(&object.type_name) {
+            let id_text = recipes.write(&recipes.id_object(object)?)?;
+            self.texts.insert(IdHash::of(&id_text).0, id_text);
+        }
+        self.texts.insert(hash.0, text);
+        Ok(hash)
+    }
+
+    /// Stores a new version of a thing, and makes it the head.
+    ///
+    /// # Errors
+    /// If its recipe does not allow it.
+    pub fn put_version(
+        &mut self,
+        recipes: &Recipes,
+        object: &Object,
+        now: Millis,
+    ) -> Result<IdHash, WriteFault> {
+        let id = recipes.id_hash(object)?;
+        let data = self.put(recipes, object)?;
+        let before = self.newest(recipes, &id).map(|(node, _)| node);
+        let head = self.head(&id).zip(before.as_ref());
+        let node = VersionNode::next(head, data, now);
+        let (hash, text) = node.write(recipes)?;
+        let (same, _) = VersionNode::edge(data, node.created).write(recipes)?;
+        self.write(Write {
+            texts: [(Reference::Object(hash), text)].into(),
+            merged: [hash, same].into(),
+            head: Some(NewHead {
+                id,
+                old: self.head(&id),
+                new: hash,
+            }),
+        });
+        Ok(id)
+    }
+
+    /// Grants something to a person: an object with its children, or a thing with all its versions.
+    pub fn share(&mut self, what: Reference, person: PersonId) {
+        self.grants.entry(person).or_default().insert(what);
+    }
+
+    /// Takes a grant back.
+    pub fn unshare(&mut self, what: &Reference, person: PersonId) {
+        if let Some(grants) = self.grants.get_mut(&person) {
+            grants.remove(what);
+        }
+    }
+}

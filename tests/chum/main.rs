@@ -1,0 +1,4 @@
+//! CHUM between two machines in memory.
+
+mod pair;
+mod syncing;
