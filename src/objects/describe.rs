@@ -12,17 +12,13 @@ use super::recipe::{Kind, Recipe, Rule, Targets, TextRule};
 use super::value::{Object, Value};
 
 impl Recipe {
-    /// The object of the type `Recipe` that describes it.
+    /// The object of the type `Recipe` that describes it, without a `crdtConfig`: a recipe here has none.
     #[must_use]
     pub fn object(&self) -> Object {
-        let rules: Vec<Value> = self
-            .rules
-            .iter()
-            .map(|rule| described(rule).into())
-            .collect();
+        let rules = self.rules.iter().map(described).map(Value::Object);
         Object::new("Recipe")
             .with("name", self.name.as_str())
-            .with("rule", rules)
+            .with("rule", Value::list(rules))
     }
 }
 

@@ -10,7 +10,7 @@ const INTEGER: Kind = Kind::Integer;
 const JSON: Kind = Kind::Stringifiable;
 const NUMBER: Kind = Kind::Number;
 const TEXT: Kind = Kind::TEXT;
-/// The core's recipes do not say that a text is one.
+/// Some recipes, the core's among them, do not say that a text is one.
 const PLAIN: Kind = Kind::TEXT_UNSAID;
 const KEY: Kind = Kind::String(TextRule::Key);
 
@@ -244,8 +244,8 @@ fn certificates() -> Vec<Recipe> {
         Recipe::new(
             "RelationCertificate",
             [
-                due("app", TEXT),
-                due("relation", TEXT),
+                due("app", PLAIN),
+                due("relation", PLAIN),
                 due("person1", person()),
                 due("person2", person()),
                 license(),

@@ -72,6 +72,19 @@ pub enum Value {
 }
 
 impl Value {
+    /// An array, a bag or a set.
+    #[must_use]
+    pub fn list(items: impl IntoIterator<Item = impl Into<Self>>) -> Self {
+        Self::List(items.into_iter().map(Into::into).collect())
+    }
+
+    /// A map.
+    #[must_use]
+    pub fn map<K: Into<Self>, V: Into<Self>>(entries: impl IntoIterator<Item = (K, V)>) -> Self {
+        let entry = |(key, value): (K, V)| (key.into(), value.into());
+        Self::Map(entries.into_iter().map(entry).collect())
+    }
+
     /// The text, if it is one.
     #[must_use]
     pub const fn as_text(&self) -> Option<&str> {
@@ -187,7 +200,10 @@ from! {
     IdHash => Reference(value => Reference::Id(value)),
     PersonId => Reference(value => Reference::Id(value.into())),
     InstanceId => Reference(value => Reference::Id(value.into())),
-    Vec<Value> => List(value => value),
-    Vec<(Value, Value)> => Map(value => value),
-    Vec<(String, Value)> => Object(value => value),
+}
+
+impl<T: Into<Self>> From<Vec<T>> for Value {
+    fn from(items: Vec<T>) -> Self {
+        Self::list(items)
+    }
 }
