@@ -211,6 +211,8 @@ pub trait Machine {
     type Event;
     /// What this machine stores; `Infallible` if nothing.
     type Record;
+    /// What the embedder answers to a record.
+    type Answer;
 
     /// A connection came in (its WebSocket is open). `None`: refuse it without a word; a limit is reached.
     fn accept(&mut self, now: Now, from: Source) -> Option<ConnId>;
@@ -226,7 +228,7 @@ pub trait Machine {
     /// A connection is gone, or could not be opened.
     fn closed(&mut self, now: Now, conn: ConnId, how: Closed);
     /// The answer to [`Effect::Store`].
-    fn stored(&mut self, now: Now, id: StoreId, result: Result<(), NotStored>);
+    fn stored(&mut self, now: Now, id: StoreId, answer: Self::Answer);
     /// Time has passed.
     fn tick(&mut self, now: Now);
     /// The next thing to do, if any. For [`Effect::Send`] the message's bytes replace what is in `bytes`.

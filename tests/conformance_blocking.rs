@@ -22,6 +22,7 @@ impl DriverUnderTest for BlockingDriver {
         M: Machine + Send + 'static,
         M::Event: Send + 'static,
         M::Record: Send + 'static,
+        M::Answer: Send + 'static,
     {
         let listener = listen.then(|| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
         let address = listener

@@ -50,7 +50,7 @@ pub(crate) fn run<M: Machine>(
     listener: Option<TcpListener>,
     (inputs, inbox): (Sender<Input>, Receiver<Input>),
     mut event: impl FnMut(M::Event, &[u8]),
-    mut store: impl FnMut(M::Record) -> Result<(), NotStored>,
+    mut store: impl FnMut(M::Record) -> M::Answer,
 ) -> M {
     let start = Instant::now();
     let now = || Now {

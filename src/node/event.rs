@@ -67,6 +67,8 @@ pub enum Event {
         person: PersonId,
         /// What for.
         group: Group,
+        /// Whether the other side is one of ours: both have announced our extensions.
+        extensions: bool,
     },
     /// A message of an established connection; its bytes are in the buffer that was given to `poll`.
     Message {

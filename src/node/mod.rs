@@ -441,6 +441,7 @@ impl<S: Suite> Node<S> {
 impl<S: Suite> Machine for Node<S> {
     type Event = Event;
     type Record = Record;
+    type Answer = Result<(), NotStored>;
 
     fn accept(&mut self, now: Now, _: Source) -> Option<ConnId> {
         let now = self.begin(now);

@@ -160,6 +160,7 @@ impl<S: Suite> Inner<S> {
             role,
             person,
             group: peer.group.clone(),
+            extensions: peer.extensions,
         });
     }
 

@@ -1,6 +1,6 @@
 //! The driver does what the conformance kit wants of every driver.
 
-use chumwire::io::{Machine, NotStored};
+use chumwire::io::Machine;
 use chumwire_async_std::{Config, Host, block_on, spawn};
 use chumwire_conformance::{DriverUnderTest, Running, TestHost, check_all};
 
@@ -13,7 +13,7 @@ impl<M: Machine> Host<M> for Hooks<M> {
         (self.0.event)(event, bytes);
     }
 
-    fn store(&mut self, record: M::Record) -> Result<(), NotStored> {
+    fn store(&mut self, record: M::Record) -> M::Answer {
         (self.0.store)(record)
     }
 }
@@ -24,6 +24,7 @@ impl DriverUnderTest for AsyncStdDriver {
         M: Machine + Send + 'static,
         M::Event: Send + 'static,
         M::Record: Send + 'static,
+        M::Answer: Send + 'static,
     {
         let (handle, task) = spawn(machine, Hooks(host), Config::default());
         let address = listen.then(|| {

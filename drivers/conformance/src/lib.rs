@@ -25,20 +25,21 @@ pub trait DriverUnderTest: Sync {
     where
         M: Machine + Send + 'static,
         M::Event: Send + 'static,
-        M::Record: Send + 'static;
+        M::Record: Send + 'static,
+        M::Answer: Send + 'static;
 }
 
 /// Takes what the machine tells, and the buffer that was given to `poll`.
 pub type OnEvent<E> = Box<dyn FnMut(E, &[u8]) + Send>;
 /// Keeps what the machine stores.
-pub type OnStore<R> = Box<dyn FnMut(R) -> Result<(), NotStored> + Send>;
+pub type OnStore<R, A> = Box<dyn FnMut(R) -> A + Send>;
 
 /// The embedder's side of a case.
 pub struct TestHost<M: Machine> {
     /// To be called with every event, in order.
     pub event: OnEvent<M::Event>,
     /// To be called with every record, in order.
-    pub store: OnStore<M::Record>,
+    pub store: OnStore<M::Record, M::Answer>,
 }
 
 impl<M: Machine> fmt::Debug for TestHost<M> {

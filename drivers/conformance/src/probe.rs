@@ -203,6 +203,7 @@ impl<B: Behaviour> Probe<B> {
 impl<B: Behaviour> Machine for Probe<B> {
     type Event = Seen;
     type Record = u32;
+    type Answer = Result<(), NotStored>;
 
     fn accept(&mut self, now: Now, from: Source) -> Option<ConnId> {
         self.at(now);

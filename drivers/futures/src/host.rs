@@ -1,6 +1,6 @@
 //! What the embedder does for the driver.
 
-use chumwire::io::{Machine, NotStored};
+use chumwire::io::Machine;
 
 /// The embedder's part: hears events, keeps records.
 ///
@@ -13,27 +13,24 @@ pub trait Host<M: Machine>: Send {
     /// any other event it means nothing.
     fn event(&mut self, event: M::Event, bytes: &[u8]);
 
-    /// Keeps a record for good, as one transaction.
+    /// Keeps a record for good, as one transaction; or answers what the machine asks of its store.
     ///
     /// The loop waits on purpose: a machine reports success only after its record is safe, and nothing else
-    /// of this machine may overtake that.
-    ///
-    /// # Errors
-    /// [`NotStored`] if nothing was stored.
-    fn store(&mut self, record: M::Record) -> Result<(), NotStored>;
+    /// of this machine may overtake that. The answer says if nothing was stored.
+    fn store(&mut self, record: M::Record) -> M::Answer;
 }
 
 impl<M, E, S> Host<M> for (E, S)
 where
     M: Machine,
     E: FnMut(M::Event, &[u8]) + Send,
-    S: FnMut(M::Record) -> Result<(), NotStored> + Send,
+    S: FnMut(M::Record) -> M::Answer + Send,
 {
     fn event(&mut self, event: M::Event, bytes: &[u8]) {
         (self.0)(event, bytes);
     }
 
-    fn store(&mut self, record: M::Record) -> Result<(), NotStored> {
+    fn store(&mut self, record: M::Record) -> M::Answer {
         (self.1)(record)
     }
 }

@@ -4,6 +4,7 @@ use core::ops::Deref;
 use std::sync::Arc;
 
 use chumwire::channel::SendError;
+use chumwire::chum::Endpoint;
 use chumwire::crypto::Suite;
 use chumwire::establish::Group;
 use chumwire::hex;
@@ -50,7 +51,7 @@ impl<M> Deref for Traced<M> {
 }
 
 /// An effect's event and record, as lines have them.
-pub(crate) trait Telling: Machine {
+pub(crate) trait Telling: Machine<Answer = Result<(), NotStored>> {
     /// What it tells.
     fn told(event: &Self::Event, bytes: &[u8], secrets: bool) -> Option<What>;
     /// What it stores.
@@ -179,6 +180,7 @@ impl<M> Traced<M> {
 impl<M: Telling> Machine for Traced<M> {
     type Event = M::Event;
     type Record = M::Record;
+    type Answer = Result<(), NotStored>;
 
     fn accept(&mut self, now: Now, from: Source) -> Option<ConnId> {
         let conn = self.machine.accept(now, from);
@@ -367,5 +369,15 @@ impl<S: Suite> Traced<Relay<S>> {
     pub fn shutdown(&mut self, now: Now) {
         self.machine.shutdown(now);
         self.called(now, None, || Call::Shutdown);
+    }
+}
+
+impl<S: Suite> Endpoint for Traced<Node<S>> {
+    fn send(&mut self, now: Now, conn: ConnId, message: Message<'_>) -> Result<(), SendError> {
+        Self::send(self, now, conn, message)
+    }
+
+    fn close(&mut self, now: Now, conn: ConnId) {
+        Self::close(self, now, conn);
     }
 }

@@ -327,6 +327,7 @@ impl<S: Suite> Relay<S> {
 impl<S: Suite> Machine for Relay<S> {
     type Event = RelayEvent;
     type Record = Infallible;
+    type Answer = Result<(), NotStored>;
 
     fn accept(&mut self, now: Now, from: Source) -> Option<ConnId> {
         self.advance(now, false);

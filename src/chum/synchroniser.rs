@@ -1,0 +1,422 @@
+//! A node whose connections of group `chum` are synchronised: the machine that a whole instance runs.
+//!
+//! ```text
+//!                 Synchroniser
+//!    ┌─────────────────┼──────────────┐
+//!   Node         Chum of one      Chum of another     …
+//!  sockets     connection · store
+//! ```
+//! It is driven as a node is. What it stores is a [`Deed`]: a record of the node, or a question of a CHUM to the
+//! object store, which is answered with data.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::config::ChumConfig;
+use super::event::ChumEvent;
+use super::machine::{Chum, ChumOutput};
+use super::policy::Policy;
+use super::store::{Answer, Ask, AskId};
+use crate::channel::SendError;
+use crate::crypto::Suite;
+use crate::establish::Group;
+use crate::io::{
+    Closed, ConnId, Effect, Full, Kind, Machine, Message, NotStored, Source, StoreId,
+};
+use crate::node::{Event, Node, Record};
+use crate::objects::{PersonId, Recipes};
+use crate::time::{Deadline, Now};
+
+/// A node, or something around one.
+pub trait Endpoint:
+    Machine<Event = Event, Record = Record, Answer = Result<(), NotStored>>
+{
+    /// [`Node::send`]
+    ///
+    /// # Errors
+    /// [`SendError`]
+    fn send(&mut self, now: Now, conn: ConnId, message: Message<'_>) -> Result<(), SendError>;
+    /// [`Node::close`]
+    fn close(&mut self, now: Now, conn: ConnId);
+}
+
+impl<S: Suite> Endpoint for Node<S> {
+    fn send(&mut self, now: Now, conn: ConnId, message: Message<'_>) -> Result<(), SendError> {
+        Self::send(self, now, conn, message)
+    }
+
+    fn close(&mut self, now: Now, conn: ConnId) {
+        Self::close(self, now, conn);
+    }
+}
+
+/// What is to be stored, or asked of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Deed {
+    /// A record of the node, to be answered [`Reply::Stored`].
+    Record(Record),
+    /// A question, to be answered [`Reply::Answer`].
+    Ask {
+        /// The connection whose CHUM asks: its files are its own.
+        conn: ConnId,
+        /// Names the question within that connection.
+        id: AskId,
+        /// The question.
+        ask: Ask,
+    },
+    /// A CHUM has ended: what it had not finished of files is not wanted. To be answered [`Reply::Stored`].
+    Forget(ConnId),
+}
+
+/// The answer to a [`Deed`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Whether it was stored.
+    Stored(Result<(), NotStored>),
+    /// What the object store says.
+    Answer(Answer),
+}
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SyncEvent {
+    /// By the node.
+    Node(Event),
+    /// By the CHUM of a connection.
+    Chum {
+        /// The connection.
+        conn: ConnId,
+        /// With whom.
+        person: PersonId,
+        /// What.
+        event: ChumEvent,
+    },
+}
+
+/// A node and the CHUMs of its connections.
+#[derive(Clone, Debug)]
+pub struct Synchroniser<N> {
+    node: N,
+    config: ChumConfig,
+    recipes: Recipes,
+    policy: Arc<dyn Policy>,
+    links: BTreeMap<ConnId, Link>,
+    /// Connections whose CHUM may have something to do.
+    ready: BTreeSet<ConnId>,
+    waiting: BTreeMap<StoreId, For>,
+    next: u64,
+    now: Now,
+}
+
+#[derive(Clone, Debug)]
+struct Link {
+    chum: Chum,
+    person: PersonId,
+    /// A message that found no room.
+    blocked: Option<(Kind, Vec<u8>)>,
+    /// The node has closed the connection, and tells so when the CHUM has told its last.
+    ended: Option<Event>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum For {
+    Node(StoreId),
+    Chum(ConnId, AskId),
+    Nobody,
+}
+
+type Put = Effect<SyncEvent, Deed>;
+
+impl<N: Endpoint> Synchroniser<N> {
+    /// Around a node, which has to serve the group `chum` if others are to begin.
+    #[must_use]
+    pub fn new(node: N, config: ChumConfig, recipes: Recipes, policy: Arc<dyn Policy>) -> Self {
+        Self {
+            node,
+            config,
+            recipes,
+            policy,
+            links: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            next: 0,
+            now: Now::default(),
+        }
+    }
+
+    /// The node, to look at.
+    #[must_use]
+    pub const fn node(&self) -> &N {
+        &self.node
+    }
+
+    /// The node, to call.
+    pub const fn node_mut(&mut self) -> &mut N {
+        &mut self.node
+    }
+
+    /// The recipes.
+    #[must_use]
+    pub const fn recipes(&self) -> &Recipes {
+        &self.recipes
+    }
+
+    /// The CHUMs that are under way, with whom.
+    pub fn chums(&self) -> impl Iterator<Item = (ConnId, PersonId, &Chum)> {
+        self.links
+            .iter()
+            .map(|(conn, link)| (*conn, link.person, &link.chum))
+    }
+
+    /// Something new was granted to a person: it is told, if it is connected.
+    pub fn granted(&mut self, now: Now, person: PersonId) {
+        self.now = now;
+        for (conn, link) in &mut self.links {
+            if link.person == person {
+                link.chum.granted(now);
+                self.ready.insert(*conn);
+            }
+        }
+    }
+
+    /// Looks for new roots of everybody who is connected.
+    pub fn poll_roots(&mut self, now: Now) {
+        self.now = now;
+        for (conn, link) in &mut self.links {
+            link.chum.poll_roots(now);
+            self.ready.insert(*conn);
+        }
+    }
+
+    fn store(&mut self, of: For, record: Deed) -> Put {
+        let id = StoreId(self.next);
+        self.next += 1;
+        self.waiting.insert(id, of);
+        Effect::Store { id, record }
+    }
+
+    /// What the CHUM of a connection wants done.
+    fn poll_chum(&mut self, conn: ConnId, bytes: &mut Vec<u8>) -> Option<Put> {
+        let now = self.now;
+        let link = self.links.get_mut(&conn)?;
+        loop {
+            let message = match link.blocked.take() {
+                Some(message) => message,
+                None => match link.chum.poll(now, bytes) {
+                    Some(ChumOutput::Send(kind)) => (kind, core::mem::take(bytes)),
+                    Some(ChumOutput::Ask { id, ask }) => {
+                        let deed = Deed::Ask { conn, id, ask };
+                        return Some(self.store(For::Chum(conn, id), deed));
+                    }
+                    Some(ChumOutput::Event(event)) => {
+                        let person = link.person;
+                        if matches!(event, ChumEvent::Ended { .. }) && link.ended.is_none() {
+                            self.node.close(now, conn);
+                        }
+                        return Some(Effect::Event(SyncEvent::Chum {
+                            conn,
+                            person,
+                            event,
+                        }));
+                    }
+                    None => return self.quiet(conn),
+                },
+            };
+            let (kind, content) = &message;
+            let sent = match Message::of(*kind, content) {
+                Ok(message) => self.node.send(now, conn, message),
+                Err(_) => Err(SendError::Ended),
+            };
+            match sent {
+                Ok(()) => {}
+                Err(SendError::Full(_)) => {
+                    link.blocked = Some(message);
+                    // It goes on when the connection has drained.
+                    self.ready.remove(&conn);
+                    return None;
+                }
+                // Longer than the channel takes: it cannot go on. Or it has ended, which the node tells.
+                Err(SendError::TooLong(_) | SendError::Ended) => {
+                    self.node.close(now, conn);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// The CHUM of a connection has nothing to say.
+    fn quiet(&mut self, conn: ConnId) -> Option<Put> {
+        self.ready.remove(&conn);
+        self.links.get(&conn)?.ended.as_ref()?;
+        let event = self.links.remove(&conn)?.ended?;
+        self.ready.remove(&conn);
+        Some(Effect::Event(SyncEvent::Node(event)))
+    }
+
+    /// What the node tells.
+    fn told(&mut self, event: Event, bytes: &[u8]) -> Option<Put> {
+        match &event {
+            Event::Connected {
+                conn,
+                person,
+                group: Group::Chum,
+                extensions,
+                ..
+            } => {
+                let mut config = self.config.clone();
+                // A deployed peer is asked for one root at a time.
+                if !extensions {
+                    config.parallel = 1;
+                }
+                let chum = Chum::new(
+                    self.now,
+                    config,
+                    *person,
+                    self.recipes.clone(),
+                    self.policy.clone(),
+                );
+                let link = Link {
+                    chum,
+                    person: *person,
+                    blocked: None,
+                    ended: None,
+                };
+                self.links.insert(*conn, link);
+                self.ready.insert(*conn);
+            }
+            Event::Message { conn, kind } => {
+                if let Some(link) = self.links.get_mut(conn) {
+                    if let Ok(message) = Message::of(*kind, bytes) {
+                        link.chum.message(self.now, message);
+                        self.ready.insert(*conn);
+                    }
+                    return None;
+                }
+            }
+            Event::Ended { conn, .. } => {
+                if let Some(link) = self.links.get_mut(conn) {
+                    link.chum.closed();
+                    link.blocked = None;
+                    let conn = *conn;
+                    link.ended = Some(event);
+                    self.ready.insert(conn);
+                    return Some(self.store(For::Nobody, Deed::Forget(conn)));
+                }
+            }
+            _ => {}
+        }
+        Some(Effect::Event(SyncEvent::Node(event)))
+    }
+
+    /// A CHUM has something to do at this time at the latest.
+    fn chum_deadline(&self) -> Option<Deadline> {
+        self.links
+            .values()
+            .filter_map(|link| link.chum.deadline())
+            .min()
+    }
+}
+
+impl<N: Endpoint> Machine for Synchroniser<N> {
+    type Event = SyncEvent;
+    type Record = Deed;
+    type Answer = Reply;
+
+    fn accept(&mut self, now: Now, from: Source) -> Option<ConnId> {
+        self.now = now;
+        self.node.accept(now, from)
+    }
+
+    fn opened(&mut self, now: Now, conn: ConnId) {
+        self.now = now;
+        self.node.opened(now, conn);
+    }
+
+    fn message(&mut self, now: Now, conn: ConnId, message: Message<'_>) -> Result<(), Full> {
+        self.now = now;
+        self.node.message(now, conn, message)
+    }
+
+    fn drained(&mut self, now: Now, conn: ConnId) {
+        self.now = now;
+        self.node.drained(now, conn);
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.chum.drained(now);
+            self.ready.insert(conn);
+        }
+    }
+
+    fn closed(&mut self, now: Now, conn: ConnId, how: Closed) {
+        self.now = now;
+        self.node.closed(now, conn, how);
+    }
+
+    fn stored(&mut self, now: Now, id: StoreId, answer: Reply) {
+        self.now = now;
+        match (self.waiting.remove(&id), answer) {
+            (Some(For::Node(id)), answer) => {
+                let result = match answer {
+                    Reply::Stored(result) => result,
+                    Reply::Answer(_) => Err(NotStored),
+                };
+                self.node.stored(now, id, result);
+            }
+            (Some(For::Chum(conn, id)), answer) => {
+                let answer = match answer {
+                    Reply::Answer(answer) => answer,
+                    Reply::Stored(_) => Answer::Failed,
+                };
+                if let Some(link) = self.links.get_mut(&conn) {
+                    link.chum.answered(now, id, answer);
+                    self.ready.insert(conn);
+                }
+            }
+            (Some(For::Nobody) | None, _) => {}
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.now = now;
+        self.node.tick(now);
+        for (conn, link) in &mut self.links {
+            if link.chum.deadline().is_some_and(|due| due.at <= now.mono) {
+                link.chum.tick(now);
+                self.ready.insert(*conn);
+            }
+        }
+    }
+
+    fn poll(&mut self, bytes: &mut Vec<u8>) -> Option<Put> {
+        loop {
+            // The CHUMs first: so no more comes in than they have seen to.
+            let mut from = ConnId(0);
+            while let Some(conn) = self.ready.range(from..).next().copied() {
+                if let Some(put) = self.poll_chum(conn, bytes) {
+                    return Some(put);
+                }
+                from = ConnId(conn.0 + 1);
+            }
+            let put = match self.node.poll(bytes)? {
+                Effect::Event(event) => self.told(event, bytes),
+                Effect::Store { id, record } => {
+                    Some(self.store(For::Node(id), Deed::Record(record)))
+                }
+                Effect::Dial { conn, url } => Some(Effect::Dial { conn, url }),
+                Effect::Send { conn, kind } => Some(Effect::Send { conn, kind }),
+                Effect::Close { conn, code, reason } => Some(Effect::Close { conn, code, reason }),
+                Effect::Pause(conn) => Some(Effect::Pause(conn)),
+                Effect::Resume(conn) => Some(Effect::Resume(conn)),
+            };
+            if put.is_some() {
+                return put;
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        Deadline::earlier(self.node.deadline(), self.chum_deadline())
+    }
+}
