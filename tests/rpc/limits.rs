@@ -67,7 +67,9 @@ fn long_deep_and_wide_texts() {
         let new =
             || with(|config| (config.text_bytes, config.nesting, config.values) = (1000, 9, 50));
         let mut bench = new();
-        (0..3).for_each(|_| drop(bench.ask(Want::Value)));
+        for _ in 0..3 {
+            bench.ask(Want::Value);
+        }
         bench.ask(Want::Stream);
         bench.sent.clear();
         bench.text(&format!(

@@ -152,7 +152,7 @@ fn replay(connection: &Value, is_mirrored: bool) -> (Bench, usize) {
             );
             match bench.events.last() {
                 Some(RpcEvent::Request { id, service, .. }) => {
-                    drop(services.insert(id.0, *service))
+                    services.insert(id.0, *service);
                 }
                 Some(RpcEvent::Chunk { .. }) => {}
                 Some(
