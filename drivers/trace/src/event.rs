@@ -37,6 +37,7 @@ impl What {
                 role,
                 person,
                 group,
+                extensions: _,
             } => Self::Connected {
                 conn: conn.0,
                 role: role.name().into(),

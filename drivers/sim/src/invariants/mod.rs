@@ -95,6 +95,7 @@ pub(crate) fn fact(event: &Event, own: &Known) -> Option<(chumwire::io::ConnId, 
             role,
             person,
             group,
+            ..
         } => (conn, role, *person, Some(group.clone())),
         Event::Paired {
             conn,
