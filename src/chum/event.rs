@@ -71,7 +71,10 @@ pub enum ChumEvent {
     /// All that the peer offers was looked at.
     RoundEnded(Round),
     /// The peer's importer wants nothing more for now: all that it asked for was given.
-    PeerQuiet,
+    PeerQuiet {
+        /// Objects and files that it was given since this was told last.
+        sent: u64,
+    },
     /// The peer's importer has said that it is done.
     PeerDone,
     /// The peer gives nothing any more.

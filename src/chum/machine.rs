@@ -61,6 +61,8 @@ pub struct Chum {
     telling: Option<RequestId>,
     /// The peer's importer has asked for something, last at this time.
     heard: Option<Micros>,
+    /// What the peer had been given when it was quiet last.
+    told_sent: u64,
     peer_done: bool,
     /// When the peer's `synchronisation` is given up, or when the first request goes out.
     at: Option<Micros>,
@@ -117,6 +119,7 @@ impl Chum {
             ended: false,
             telling: None,
             heard: None,
+            told_sent: 0,
             peer_done: false,
             at: Some(now.mono + limits::CHUM_SYNCHRONISATION),
             config,
@@ -419,7 +422,10 @@ impl Chum {
             self.heard = self.heard.map(|_| now.mono);
         } else if self.quiet_at().is_some_and(|at| now.mono >= at) {
             self.heard = None;
-            self.events.push_back(ChumEvent::PeerQuiet);
+            let count = self.exporter.sent.count();
+            let sent = count - self.told_sent;
+            self.told_sent = count;
+            self.events.push_back(ChumEvent::PeerQuiet { sent });
         }
         if let Some(fault) = self.fault.take() {
             self.end(Some(fault));

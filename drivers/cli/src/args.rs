@@ -42,9 +42,19 @@ pub(crate) enum Command {
     Forget(Forget),
     /// List the open invitations, or take them back
     Invitations(Invitations),
-    /// Stay online until SIGINT or SIGTERM
+    /// Put files in, each as a blob with a descriptor
+    Put(Put),
+    /// Let a contact have an object
+    Share(Share),
+    /// Take an object back from a contact; what it has already, it keeps
+    Unshare(Share),
+    /// Take a file or an object out
+    Get(Get),
+    /// List the files
+    Ls(Home),
+    /// Stay online, in step with all contacts, until SIGINT or SIGTERM
     Run(Run),
-    /// Pair two instances through a relay on this machine, and show every message
+    /// Pair two instances through a relay on this machine, let them exchange a file, and show every message
     Demo,
     /// Simulate relay races, and look at traces
     Sim {
@@ -371,6 +381,45 @@ pub(crate) struct Invitations {
 }
 
 #[derive(Args)]
+pub(crate) struct Put {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// Files, and directories with all that is in them
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// As texts: UTF-8 alone, each as a clob
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// Let these contacts have it: emails, or ids, or 8 or more of their first digits
+    #[arg(long, value_name = "PERSON", num_args = 1..)]
+    pub(crate) share: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Share {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// The object, as `put` or `ls` shows it
+    #[arg(value_name = "HASH")]
+    pub(crate) hash: String,
+    /// The contact: an email, or an id, or 8 or more of its first digits
+    #[arg(value_name = "PERSON")]
+    pub(crate) person: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// The blob, or the object
+    #[arg(value_name = "HASH")]
+    pub(crate) hash: String,
+    /// Write it to this file instead of the standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Args)]
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) home: Home,
@@ -383,6 +432,12 @@ pub(crate) struct Run {
     /// Where peers reach this instance directly, if not at the address of --listen
     #[arg(long, requires = "listen")]
     pub(crate) url: Option<String>,
+    /// End after everything was exchanged once with each contact that can be reached
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Seconds that --once may take for it
+    #[arg(long, value_name = "S", requires = "once", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
     #[command(flatten)]
     pub(crate) how: Use,
 }

@@ -1,5 +1,7 @@
 //! What commands tell: the lines of `--json`. The same lines travel through the control socket.
 
+use std::path::PathBuf;
+
 use chumwire::contact::{Contact, ContactInstance};
 use chumwire::fault::Fault;
 use chumwire::identity::Identity;
@@ -61,6 +63,10 @@ pub(crate) enum Event {
         person_id: String,
         email: String,
         instances: Vec<Device>,
+        /// Whether it is connected right now.
+        online: bool,
+        /// When it was synchronised with last.
+        synced_at: Option<Millis>,
     },
     /// The end of a list of contacts.
     Contacts { count: usize },
@@ -72,6 +78,54 @@ pub(crate) enum Event {
     Invitations { count: usize },
     /// Invitations were taken back.
     Revoked { count: usize },
+    /// A file was put in.
+    Stored {
+        /// The descriptor.
+        object: String,
+        /// The bytes.
+        blob: String,
+        path: String,
+        size: u64,
+    },
+    /// Something was granted to a contact, or taken back.
+    Shared { object: String, person_id: String },
+    /// It is not the contact's any more.
+    Unshared { object: String, person_id: String },
+    /// A file that is here.
+    File {
+        object: String,
+        blob: String,
+        name: String,
+        size: u64,
+        #[serde(rename = "type")]
+        kind: String,
+        shared_with: Vec<String>,
+    },
+    /// The end of a list of files.
+    Files { count: usize },
+    /// Where the bytes are that were asked for. Between processes alone.
+    Found {
+        path: Option<PathBuf>,
+        hex: Option<String>,
+    },
+    /// Bytes were written to a file.
+    Got {
+        object: String,
+        path: String,
+        size: u64,
+    },
+    /// How far long work is. For people alone.
+    Progress { objects: u64, bytes: u64 },
+    /// All that a contact has for this instance is here, and what this one has was given.
+    Synced {
+        person_id: String,
+        received: u64,
+        sent: u64,
+        /// What could not be taken.
+        failed: u64,
+    },
+    /// A contact that could not be reached, or was not through in time.
+    Unreachable { person_id: String, email: String },
     /// A message of a demonstration.
     Message {
         from: String,
@@ -85,6 +139,7 @@ pub(crate) enum Event {
     /// The end of a demonstration.
     Demo {
         paired: bool,
+        synced: bool,
         ms: u64,
         messages: usize,
         acceptor: String,
@@ -316,11 +371,13 @@ impl Event {
     }
 
     /// A contact, with its devices.
-    pub(crate) fn contact(contact: &Contact) -> Self {
+    pub(crate) fn contact(contact: &Contact, online: bool, synced_at: Option<Millis>) -> Self {
         Self::Contact {
             person_id: contact.person_id.to_string(),
             email: contact.email.clone(),
             instances: contact.instances.iter().map(Device::from).collect(),
+            online,
+            synced_at,
         }
     }
 

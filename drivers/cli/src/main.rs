@@ -16,6 +16,7 @@ mod log;
 mod operations;
 mod output;
 mod peer;
+mod progress;
 mod secret_text;
 mod signals;
 mod text;

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::progress;
 use crate::text::printable;
 use crate::time;
 
@@ -31,6 +32,13 @@ impl Output {
 
     /// Prints an event.
     pub(crate) fn event(self, event: &Event) {
+        if let Event::Progress { objects, bytes } = event {
+            if !self.json {
+                progress::show(*objects, *bytes);
+            }
+            return;
+        }
+        progress::hide();
         if self.json {
             // Strings, numbers and lists of them always become JSON.
             let line = Zeroizing::new(serde_json::to_string(event).unwrap_or_default());
@@ -90,8 +98,13 @@ fn sentence(event: &Event) -> String {
         Event::Paired { email, name, person_id, .. } => {
             format!("You are paired with {email} on {name}, person {person_id}.")
         }
-        Event::Contact { person_id, email, instances } => {
+        Event::Contact { person_id, email, instances, online, synced_at } => {
             let mut text = format!("{email}, person {person_id}");
+            match (online, synced_at) {
+                (true, _) => text += ", online",
+                (false, Some(at)) => text += &format!(", in step {}", ago(*at)),
+                (false, None) => text += ", never synchronised",
+            }
             for device in instances {
                 let key = if device.key_proven { "proven" } else { "not proven yet" };
                 let place = device.url.as_deref().unwrap_or("no address");
@@ -109,6 +122,32 @@ fn sentence(event: &Event) -> String {
         Event::Invitations { count } => format!("{count} invitations are open."),
         Event::Revoked { count: 1 } => "One invitation was taken back.".into(),
         Event::Revoked { count } => format!("{count} invitations were taken back."),
+        Event::Stored { object, path, size, .. } => format!("{object}  {path}, {size} bytes"),
+        Event::Shared { object, person_id } => format!("{object} is shared with {person_id} from now on."),
+        Event::Unshared { object, person_id } => {
+            format!("{object} is not shared with {person_id} any more. What that person has already stays there.")
+        }
+        Event::File { object, blob, name, size, kind, shared_with } => {
+            let with = match shared_with.len() {
+                0 => "not shared".into(),
+                1 => "shared with one contact".into(),
+                count => format!("shared with {count} contacts"),
+            };
+            format!("{object}  {name}, {size} bytes, {kind}, {with}\n  blob {blob}")
+        }
+        Event::Files { count: 0 } => "There is no file here yet.".into(),
+        Event::Files { count: 1 } => "That is one file.".into(),
+        Event::Files { count } => format!("These are {count} files."),
+        Event::Got { path, size, .. } => format!("{path}, {size} bytes"),
+        Event::Found { .. } | Event::Progress { .. } => String::new(),
+        Event::Synced { person_id, received, sent, failed } => {
+            let mut text = format!("In step with {person_id}: {received} received, {sent} sent.");
+            if *failed > 0 {
+                text += &format!(" {failed} could not be taken; -v tells why.");
+            }
+            text
+        }
+        Event::Unreachable { email, .. } => format!("{email} could not be reached in time."),
         Event::Message { from, to, layer, message, bytes, .. } => {
             format!("{from} to {to}: {layer} {message}, {bytes} bytes")
         }
@@ -201,7 +240,7 @@ fn sentence(event: &Event) -> String {
             text
         }
         Event::Demo { acceptor, initiator, ms, messages, .. } => format!(
-            "{acceptor} and {initiator} are paired: {messages} messages in {ms} ms, over real WebSockets."
+            "{acceptor} and {initiator} are paired and in step: {messages} messages in {ms} ms, over real WebSockets."
         ),
         Event::Error { failure } => failure.message.clone(),
     }
@@ -209,6 +248,16 @@ fn sentence(event: &Event) -> String {
     .map(printable)
     .collect::<Vec<_>>()
     .join("\n")
+}
+
+fn ago(at: Millis) -> String {
+    let seconds = time::wall().0.saturating_sub(at.0) / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
 }
 
 fn within(expires: Millis) -> String {

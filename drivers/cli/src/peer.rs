@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender, unbounded};
+use chumwire::chum::{ChumConfig, ChumEvent, Deed, DefaultPolicy, Reply, SyncEvent, Synchroniser};
 use chumwire::crypto::Nacl;
+use chumwire::establish::Group;
 use chumwire::fault::Why;
-use chumwire::io::NotStored;
-use chumwire::node::{Event, Misuse, Node, NodeConfig, Record};
+use chumwire::io::{ConnId, NotStored};
+use chumwire::node::{Event, Misuse, Node, NodeConfig};
+use chumwire::objects::{Kind, PersonId, Recipe, Recipes, Rule};
 use chumwire::pairing::InvitationId;
 use chumwire::role::Role;
 use chumwire::step::Step;
@@ -19,18 +22,27 @@ use chumwire_trace::{NodeStart, Start, Traced};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-use crate::home::{Home, Kept};
+use crate::home::{Home, Kept, Objects};
 use crate::log;
 use crate::traces::Traces;
 
 /// The node of this program.
-pub(crate) type Machine = Traced<Node<Nacl>>;
+pub(crate) type Instance = Traced<Node<Nacl>>;
+/// The machine of this program: the node, and the CHUM of each of its connections.
+pub(crate) type Machine = Synchroniser<Instance>;
+
+/// Roots that are fetched at a time from one of ours.
+const PARALLEL: usize = 16;
+/// A text with its name, as `BlobDescriptor` is for bytes. The protocol has none.
+pub(crate) const CLOB_DESCRIPTOR: &str = "ClobDescriptor";
 
 /// What those who listen to a peer hear.
 #[derive(Clone)]
 pub(crate) enum Notice {
     /// The node told something.
     Node(Event),
+    /// The CHUM of a connection with this person told something.
+    Chum(ConnId, PersonId, ChumEvent),
     /// An invitation was taken back by this instance's user.
     Revoked(InvitationId),
 }
@@ -51,6 +63,8 @@ pub(crate) struct Options {
     pub(crate) traces: Traces,
     /// The reorder window; 0 is strict order.
     pub(crate) reorder_window: usize,
+    /// The importers end after one round.
+    pub(crate) one_round: bool,
 }
 
 /// A running instance.
@@ -60,6 +74,8 @@ pub(crate) struct Peer {
     /// Taken by whoever stops it.
     task: Mutex<Option<JoinHandle<Machine>>>,
     hub: Hub,
+    objects: Objects,
+    home: Arc<Home>,
     /// Where it can be dialled directly, once it listens.
     direct: Mutex<Option<String>>,
 }
@@ -73,6 +89,8 @@ impl Peer {
         let mut config = NodeConfig::new(kept.identity);
         config.contacts = kept.contacts;
         config.invitations = kept.invitations;
+        config.serve.insert(Group::Chum);
+        let (person, instance) = (config.identity.person_id(), config.identity.instance_id());
         config.notes = options.tap.is_some() || options.traces.any();
         config.reorder_window = options.reorder_window;
         config.spares = options.spares.unwrap_or(config.spares);
@@ -86,20 +104,31 @@ impl Peer {
         let node = Node::new(config, *seed, now).map_err(|error| misuse(&error))?;
         let node = options.traces.of(node, start, now.wall)?;
         let (dir, hub) = (home.dir().to_path_buf(), Hub::default());
+        let recipes = recipes()?;
+        let objects = home.objects(recipes.clone())?;
+        let home = Arc::new(home);
+        let mut chum = ChumConfig::default();
+        chum.parallel = PARALLEL;
+        chum.keep_running = !options.one_round;
+        let policy = Arc::new(DefaultPolicy::new(person, instance));
+        let machine = Synchroniser::new(node, chum, recipes, policy);
         let host = Keeper {
-            home,
+            home: home.clone(),
+            objects: objects.clone(),
             hub: hub.clone(),
             tap: options.tap,
         };
         let mut settings = Config::default();
         settings.client_tls = options.tls;
-        let (handle, task) = spawn(node, host, settings);
+        let (handle, task) = spawn(machine, host, settings);
         let task = Mutex::new(Some(task));
         Ok(Self {
             dir,
             handle,
             task,
             hub,
+            objects,
+            home,
             direct: Mutex::new(None),
         })
     }
@@ -114,6 +143,18 @@ impl Peer {
     /// # Errors
     /// If the instance has stopped.
     pub(crate) async fn with<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Instance, Now) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.with_all(|machine, now| job(machine.node_mut(), now))
+            .await
+    }
+
+    /// As [`with`](Self::with), on the node and its CHUMs.
+    ///
+    /// # Errors
+    /// If the instance has stopped.
+    pub(crate) async fn with_all<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Machine, Now) -> T + Send + 'static,
     ) -> Result<T, Failure> {
@@ -130,7 +171,7 @@ impl Peer {
     /// The caller's mistakes; `not_stored`.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Machine, Now) -> Result<T, Misuse> + Send + 'static,
+        job: impl FnOnce(&mut Instance, Now) -> Result<T, Misuse> + Send + 'static,
     ) -> Result<T, Failure> {
         let notices = self.subscribe();
         let result = self.with(job).await?.map_err(|error| misuse(&error))?;
@@ -140,6 +181,16 @@ impl Peer {
             }
         }
         Ok(result)
+    }
+
+    /// What is stored here.
+    pub(crate) const fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Its home.
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
     }
 
     /// Everything that this instance tells from now on. To be read or dropped.
@@ -196,13 +247,44 @@ impl Peer {
 
 /// The driver's host: every record goes to the home, every event to those who listen.
 struct Keeper {
-    home: Home,
+    home: Arc<Home>,
+    objects: Objects,
     hub: Hub,
     tap: Option<Tap>,
 }
 
 impl Host<Machine> for Keeper {
-    fn event(&mut self, event: Event, _: &[u8]) {
+    fn event(&mut self, event: SyncEvent, _: &[u8]) {
+        match event {
+            SyncEvent::Node(event) => self.told(event),
+            SyncEvent::Chum {
+                conn,
+                person,
+                event,
+            } => self.synchronised(conn, person, event),
+            _ => {}
+        }
+    }
+
+    fn store(&mut self, deed: Deed) -> Reply {
+        match deed {
+            Deed::Ask { conn, id, ask } => Reply::Answer(self.objects.answer(conn, id, ask)),
+            Deed::Forget(conn) => {
+                self.objects.forget(conn);
+                Reply::Stored(Ok(()))
+            }
+            Deed::Record(record) => Reply::Stored(self.home.keep(&record).map_err(|error| {
+                log::warn(format_args!("a record could not be stored: {error}"));
+                NotStored
+            })),
+            // What this program does not know it cannot store.
+            _ => Reply::Stored(Err(NotStored)),
+        }
+    }
+}
+
+impl Keeper {
+    fn told(&mut self, event: Event) {
         if let Some(tap) = &mut self.tap {
             tap(&event);
         }
@@ -212,12 +294,78 @@ impl Host<Machine> for Keeper {
         }
     }
 
-    fn store(&mut self, record: Record) -> Result<(), NotStored> {
-        self.home.keep(&record).map_err(|error| {
-            log::warn(format_args!("a record could not be stored: {error}"));
-            NotStored
-        })
+    /// What was received is on the disk before it is told.
+    fn synchronised(&mut self, conn: ConnId, person: PersonId, event: ChumEvent) {
+        let result = match event {
+            ChumEvent::RoundEnded(_) => self.objects.sync().and_then(|()| self.home.synced(person)),
+            ChumEvent::Ended { .. } => self.objects.sync(),
+            _ => Ok(()),
+        };
+        if let Err(error) = result {
+            log::warn(format_args!("what was received is not safe: {error}"));
+        }
+        write_down_chum(person, &event);
+        self.hub.tell(&Notice::Chum(conn, person, event));
     }
+}
+
+/// What the log says of a synchronisation.
+fn write_down_chum(person: PersonId, event: &ChumEvent) {
+    match event {
+        ChumEvent::RootFailed {
+            root,
+            type_name,
+            trouble,
+        } => log::warn(format_args!(
+            "{type_name} {} of {person} could not be taken: {trouble}",
+            chumwire::hex::encode(root.bytes())
+        )),
+        ChumEvent::EntryFailed(fault) => {
+            log::warn(format_args!(
+                "{person} lists something that is none: {fault}"
+            ));
+        }
+        ChumEvent::RootRefused {
+            root,
+            type_name,
+            unknown_type,
+        } => {
+            let why = match unknown_type {
+                true => "its type is not known here",
+                false => "such objects are not taken from others",
+            };
+            log::info(format_args!(
+                "{type_name} {} of {person} is not taken: {why}",
+                chumwire::hex::encode(root.bytes())
+            ));
+        }
+        ChumEvent::Ended {
+            fault: Some(fault), ..
+        } => log::warn(format_args!("synchronising with {person} failed: {fault}")),
+        _ => {}
+    }
+}
+
+/// All recipes that are known here: those of the protocol, and one for texts.
+///
+/// # Errors
+/// None with the recipe of this file.
+fn recipes() -> Result<Recipes, Failure> {
+    let mut recipes = Recipes::known();
+    let text = Recipe::new(
+        CLOB_DESCRIPTOR,
+        [
+            Rule::new("data", Kind::CLOB),
+            Rule::new("lastModified", Kind::Number),
+            Rule::new("name", Kind::TEXT),
+            Rule::new("size", Kind::Number),
+            Rule::new("type", Kind::TEXT),
+        ],
+    );
+    recipes
+        .register(text)
+        .map_err(|fault| Failure::new("internal", fault))?;
+    Ok(recipes)
 }
 
 /// What the log says of an event. What the user is told anyway is not repeated loudly.
@@ -247,7 +395,9 @@ fn write_down(event: &Event) {
                     fault.step
                 )),
                 // The pairing itself was decided before.
-                _ if fault.step == Step::Closing || fault.why == Why::Shutdown => {
+                _ if matches!(fault.step, Step::Closing | Step::Connected)
+                    || fault.why == Why::Shutdown =>
+                {
                     log::info(format_args!("connection {conn} ended: {fault}"));
                 }
                 _ => log::warn(format_args!(

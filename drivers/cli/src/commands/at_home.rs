@@ -12,7 +12,6 @@ use crate::control::{Client, Request, Server};
 use crate::failure::Failure;
 use crate::home::{Home, Kept, in_use};
 use crate::operations::{Emit, perform};
-use crate::output::Output;
 use crate::peer::{Options, Peer};
 use crate::signals::Signals;
 
@@ -30,10 +29,9 @@ pub(super) async fn at_home(
     dir: &Path,
     how: Use,
     request: Request,
-    output: Output,
+    emit: Emit,
 ) -> Result<(), Failure> {
     let signals = Signals::new()?;
-    let emit: Emit = Arc::new(move |event| output.event(&event));
     let tls = trust(how.tls_ca.as_deref())?;
     let give_up = Instant::now() + PATIENCE;
     loop {

@@ -1,11 +1,14 @@
-//! `chumwire demo`: a relay and two instances in this process, over real WebSockets, and everything they say.
+//! `chumwire demo`: a relay and two instances in this process, over real WebSockets, and everything they say: they
+//! pair, and one hands the other a file.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chumwire::chum::ChumEvent;
 use chumwire::io::ConnId;
 use chumwire::node::Event as NodeEvent;
 use chumwire::note::{Layer, Note};
+use chumwire::objects::FileHash;
 use chumwire::relay::{RelayConfig, RelayEvent};
 use chumwire_async_std::async_std::future::timeout;
 use chumwire_trace::{Diagram, Stroke};
@@ -14,36 +17,39 @@ use tempfile::TempDir;
 use super::at_home::open;
 use super::init::identity;
 use super::relay;
-use crate::control::{Invite, Request};
+use crate::control::{Invite, Put, Request};
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::home::Home;
+use crate::home::{Found, Home};
+use crate::operations::sync::keep_in_touch;
 use crate::operations::{Emit, perform};
 use crate::output::Output;
-use crate::peer::{Options, Peer, Tap};
+use crate::peer::{Notice, Options, Peer, Tap};
 use crate::signals::Signals;
 use crate::traces::Traces;
 
 /// It takes a fraction of a second; a machine that needs longer than this has other troubles.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Pairs two instances, and shows how.
+/// Pairs two instances, lets them exchange a file, and shows how.
 ///
 /// # Errors
-/// If they do not pair.
+/// If they do not pair, or the file does not arrive.
 pub(super) async fn demo(output: Output) -> Result<(), Failure> {
     let signals = Signals::new()?;
     let started = Instant::now();
     let record = Record::default();
     let (acceptor, initiator) = ("alice@example.com", "bob@example.com");
-    let work = timeout(LIMIT, pair(&record, acceptor, initiator));
+    let work = timeout(LIMIT, pair_and_sync(&record, acceptor, initiator));
     signals.unless(work).await?.map_err(|_| {
         let took = LIMIT.as_secs();
         Failure::new(
             "timeout",
-            format_args!("the two did not pair within {took} s; try again"),
+            format_args!("the two were not through within {took} s; try again"),
         )
     })??;
+    // Everything that was to arrive has arrived, or there was an error.
+    let synced = true;
     let passages = record.passages();
     if output.is_json() {
         for Passage { from, to, note } in &passages {
@@ -61,6 +67,7 @@ pub(super) async fn demo(output: Output) -> Result<(), Failure> {
     }
     output.event(&Event::Demo {
         paired: true,
+        synced,
         ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         messages: passages.len(),
         acceptor: acceptor.into(),
@@ -70,7 +77,7 @@ pub(super) async fn demo(output: Output) -> Result<(), Failure> {
 }
 
 /// The run itself; everything is noted in `record`.
-async fn pair(record: &Record, acceptor: &str, initiator: &str) -> Result<(), Failure> {
+async fn pair_and_sync(record: &Record, acceptor: &str, initiator: &str) -> Result<(), Failure> {
     let mut config = RelayConfig::default();
     config.notes = true;
     let noted = record.clone();
@@ -104,17 +111,55 @@ async fn pair(record: &Record, acceptor: &str, initiator: &str) -> Result<(), Fa
         let quiet: Emit = Arc::new(drop);
         perform(&bob.peer, Request::Join { invitation }, &quiet).await
     };
-    let result = futures_util::future::try_join(inviting, joining).await;
+    let result = match futures_util::future::try_join(inviting, joining).await {
+        Ok(_) => hand_over(&alice, &bob, initiator).await,
+        Err(failure) => Err(failure),
+    };
     bob.peer.stop().await;
     alice.peer.stop().await;
     relay.stop().await;
-    result.map(drop)
+    result
+}
+
+/// What is in the file that is handed over.
+const PRESENT: &[u8] = b"Sent end to end, and checked by its hash.\n";
+
+/// One puts a file in for the other, who dials and fetches it.
+async fn hand_over(from: &Guest, to: &Guest, person: &str) -> Result<(), Failure> {
+    let path = from.dir.path().join("present.txt");
+    std::fs::write(&path, PRESENT)
+        .map_err(|error| Failure::new("home_unusable", format_args!("no file: {error}")))?;
+    let put = Put {
+        paths: [path].into(),
+        text: false,
+        share: [person.to_owned()].into(),
+    };
+    let quiet: Emit = Arc::new(drop);
+    perform(&from.peer, Request::Put(put), &quiet).await?;
+    let notices = to.peer.subscribe();
+    keep_in_touch(&to.peer).await?;
+    while let Ok(notice) = notices.recv().await {
+        match notice {
+            Notice::Chum(_, _, ChumEvent::RoundEnded(_)) => break,
+            Notice::Chum(_, _, ChumEvent::RootFailed { trouble, .. }) => {
+                return Err(Failure::new(trouble.code(), trouble));
+            }
+            _ => {}
+        }
+    }
+    match to.peer.objects().find(&FileHash::of(PRESENT).0)? {
+        Some(Found::Bytes(bytes)) if bytes == PRESENT => Ok(()),
+        _ => Err(Failure::new(
+            "not_synced",
+            "the two are paired, and the file did not arrive",
+        )),
+    }
 }
 
 /// An instance with a home that goes when it goes.
 struct Guest {
     peer: Peer,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Guest {
@@ -124,7 +169,7 @@ impl Guest {
         })?;
         drop(Home::create(dir.path(), &identity(email, "demo")?)?);
         let (home, kept) = open(dir.path()).await?;
-        // One spare, so that all that is shown belongs to the pairing.
+        // One spare, so that all that is shown belongs to the two.
         let options = Options {
             tap: Some(tap),
             spares: Some(1),
@@ -132,7 +177,7 @@ impl Guest {
         };
         Ok(Self {
             peer: Peer::start(home, kept, options)?,
-            _dir: dir,
+            dir,
         })
     }
 }
@@ -195,8 +240,8 @@ struct Record(Arc<Mutex<Noted>>);
 #[derive(Default)]
 struct Noted {
     notes: Vec<(Lane, ConnId, Note)>,
-    /// The connections that the pairing went over, as each of the three calls them.
-    pairing: Vec<(Lane, ConnId)>,
+    /// The connections of the pairing and of the exchange, as each of the three calls them.
+    shown: Vec<(Lane, ConnId)>,
 }
 
 impl Record {
@@ -211,7 +256,10 @@ impl Record {
                 record.with(|noted| noted.notes.push((lane, *conn, *note)));
             }
             NodeEvent::Paired { conn, .. } => {
-                record.with(|noted| noted.pairing.push((lane, *conn)));
+                record.with(|noted| noted.shown.push((lane, *conn)));
+            }
+            NodeEvent::Connected { conn, .. } => {
+                record.with(|noted| noted.shown.push((lane, *conn)));
             }
             _ => {}
         })
@@ -220,19 +268,19 @@ impl Record {
     fn relay(&self, event: &RelayEvent) {
         self.with(|noted| match event {
             RelayEvent::Note { conn, note } => noted.notes.push((Lane::Relay, *conn, *note)),
-            RelayEvent::HandedOver { spare, .. } => noted.pairing.push((Lane::Relay, *spare)),
+            RelayEvent::HandedOver { spare, .. } => noted.shown.push((Lane::Relay, *spare)),
             _ => {}
         });
     }
 
-    /// Every message of the pairing once: as its sender noted it. What the relay copied was the sender's.
+    /// Every message once: as its sender noted it. What the relay copied was the sender's.
     fn passages(&self) -> Vec<Passage> {
         self.with(|noted| {
             noted
                 .notes
                 .iter()
                 .filter(|(lane, conn, note)| {
-                    let own = noted.pairing.contains(&(*lane, *conn));
+                    let own = noted.shown.contains(&(*lane, *conn));
                     own && note.sent && note.layer != Layer::Relayed
                 })
                 .map(|(from, _, note)| Passage {

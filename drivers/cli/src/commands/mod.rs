@@ -3,6 +3,7 @@
 mod at_home;
 mod demo;
 mod explain;
+mod get;
 mod init;
 mod relay;
 mod run;
@@ -10,13 +11,16 @@ mod sim;
 mod tls;
 
 use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use self::at_home::at_home;
 use crate::args::{Cli, Command, Use};
-use crate::control::{Invite, Request};
+use crate::control::{Invite, Put, Request};
 use crate::failure::Failure;
+use crate::operations::Emit;
 use crate::output::Output;
 use crate::secret_text::SecretText;
 
@@ -62,6 +66,24 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
             };
             (args.home, args.how, Request::Invite(invite))
         }
+        Command::Get(args) => return get::get(args, output).await,
+        Command::Ls(home) => (home, Use::default(), Request::List),
+        Command::Put(args) => {
+            let put = Put {
+                paths: absolute(&args.paths)?,
+                text: args.text,
+                share: args.share,
+            };
+            (args.home, Use::default(), Request::Put(put))
+        }
+        Command::Share(args) => {
+            let (hash, person) = (args.hash, args.person);
+            (args.home, Use::default(), Request::Share { hash, person })
+        }
+        Command::Unshare(args) => {
+            let (hash, person) = (args.hash, args.person);
+            (args.home, Use::default(), Request::Unshare { hash, person })
+        }
         Command::Join(args) => {
             let invitation = match args.invitation.as_str() {
                 "-" => from_stdin()?,
@@ -70,7 +92,21 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
             (args.home, args.how, Request::Join { invitation })
         }
     };
-    at_home(&home.home, how, request, output).await
+    let emit: Emit = Arc::new(move |event| output.event(&event));
+    at_home(&home.home, how, request, emit).await
+}
+
+/// Paths that mean the same in the process that has the home open.
+fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    paths
+        .iter()
+        .map(|path| {
+            path.canonicalize().map_err(|error| {
+                let path = path.display();
+                Failure::new("unreadable", format_args!("{path} cannot be read: {error}"))
+            })
+        })
+        .collect()
 }
 
 fn from_stdin() -> Result<SecretText, Failure> {

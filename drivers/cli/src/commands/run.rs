@@ -1,7 +1,9 @@
 //! `chumwire run`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_channel::Receiver;
 use chumwire::node::Event as NodeEvent;
 
 use super::at_home::open;
@@ -10,12 +12,14 @@ use crate::args::Run;
 use crate::control::Server;
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::operations::Emit;
 use crate::operations::invite::go_online;
+use crate::operations::sync::{Told, keep_in_touch, keep_in_touch_with, once};
 use crate::output::Output;
 use crate::peer::{Notice, Options, Peer};
 use crate::signals::Signals;
 
-/// Stays online until a signal comes.
+/// Stays online until a signal comes, or until everything was exchanged once.
 ///
 /// # Errors
 /// If the home is in use, or it cannot listen.
@@ -26,6 +30,7 @@ pub(super) async fn run(args: Run, output: Output) -> Result<(), Failure> {
         tls: trust(args.how.tls_ca.as_deref())?,
         traces: args.how.traces.clone(),
         reorder_window: args.how.reorder_window,
+        one_round: args.once,
         ..Options::default()
     };
     let peer = Arc::new(Peer::start(home, kept, options)?);
@@ -51,23 +56,35 @@ async fn stay(
     if let Some(relay) = &args.relay {
         go_online(peer, relay.clone()).await?;
     }
-    let telling = async {
-        while let Ok(notice) = notices.recv().await {
-            let Notice::Node(event) = notice else {
-                continue;
-            };
-            match event {
-                NodeEvent::Online { url } => output.event(&Event::Online { url }),
-                NodeEvent::Offline { url, fault } => output.event(&Event::offline(url, &fault)),
-                NodeEvent::Paired { role, contact, .. } => {
-                    output.event(&Event::paired(role, &contact));
-                }
-                _ => {}
-            }
-        }
+    let emit: Emit = Arc::new(move |event| output.event(&event));
+    let result = if args.once {
+        let limit = Duration::from_secs(args.timeout);
+        let once = signals.unless(once(peer, &notices, limit, &emit)).await;
+        once.and_then(|result| result)
+    } else {
+        keep_in_touch(peer).await?;
+        // A signal is the way to end this.
+        let _ = signals.unless(tell(peer, &notices, &emit)).await;
+        Ok(())
     };
-    // A signal is the way to end this.
-    let _ = signals.unless(telling).await;
     server.stop().await;
-    Ok(())
+    result
+}
+
+/// Tells what happens, for as long as anything does.
+async fn tell(peer: &Peer, notices: &Receiver<Notice>, emit: &Emit) {
+    let mut told = Told::default();
+    while let Ok(notice) = notices.recv().await {
+        match notice {
+            Notice::Node(NodeEvent::Online { url }) => emit(Event::Online { url }),
+            Notice::Node(NodeEvent::Offline { url, fault }) => emit(Event::offline(url, &fault)),
+            Notice::Node(NodeEvent::Paired { role, contact, .. }) => {
+                emit(Event::paired(role, &contact));
+                // The instance can only have stopped, and then this ends as well.
+                let _ = keep_in_touch_with(peer, contact.person_id).await;
+            }
+            Notice::Chum(_, person, event) => told.hear(person, &event, emit),
+            Notice::Node(_) | Notice::Revoked(_) => {}
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What is said on a control socket: one request, then events, then how it ended. Each is a line of JSON.
 
 use std::io;
+use std::path::PathBuf;
 
 use futures_util::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::secret_text::SecretText;
 /// Both sides speak the same version, or do not speak.
 pub(crate) const VERSION: u32 = 1;
 /// The longest line.
-pub(crate) const LINE: u64 = 64 * 1024;
+pub(crate) const LINE: u64 = 8 * 1024 * 1024;
 
 /// What of a request is read first, whatever the rest looks like.
 #[derive(Deserialize)]
@@ -41,6 +42,22 @@ pub(crate) enum Request {
     RevokeAll,
     Invite(Invite),
     Join { invitation: SecretText },
+    Put(Put),
+    Share { hash: String, person: String },
+    Unshare { hash: String, person: String },
+    Get { hash: String },
+    List,
+}
+
+/// What is to be put in.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Put {
+    /// Absolute paths of files and directories.
+    pub(crate) paths: Vec<PathBuf>,
+    /// As texts.
+    pub(crate) text: bool,
+    /// Contacts that may have it.
+    pub(crate) share: Vec<String>,
 }
 
 /// How somebody is to be invited.

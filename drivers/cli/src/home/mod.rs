@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! chumwire.redb   the store          lock          which process has it open
+//! files/          what is too long for the store
 //! control.sock    its control socket (or control.path, which says where that is)
 //! ```
 
 mod lock;
+mod objects;
 mod store;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -15,8 +17,11 @@ use std::path::{Path, PathBuf};
 
 use chumwire::identity::Identity;
 use chumwire::node::Record;
+use chumwire::objects::{PersonId, Recipes};
+use chumwire::time::Millis;
 
 use self::lock::Lock;
+pub(crate) use self::objects::{Found, Objects};
 use self::store::Store;
 pub(crate) use self::store::{Kept, StoreError};
 use crate::failure::Failure;
@@ -116,6 +121,27 @@ impl Home {
     /// The directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Its objects.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(crate) fn objects(&self, recipes: Recipes) -> Result<Objects, StoreError> {
+        Objects::open(self.store.database(), &self.dir, recipes)
+    }
+
+    /// A person was synchronised with.
+    pub(crate) fn synced(&self, person: PersonId) -> Result<(), StoreError> {
+        self.store.synced(person, time::wall())
+    }
+
+    /// When this person was synchronised with last.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn last_synced(&self, person: PersonId) -> Result<Option<Millis>, StoreError> {
+        self.store.last_synced(person)
     }
 
     /// Keeps a record for good.

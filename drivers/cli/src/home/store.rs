@@ -2,11 +2,13 @@
 //! disk when it is reported.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chumwire::contact::Contact;
 use chumwire::crypto::{Nacl, Secret};
 use chumwire::identity::{IDENTITY_SECRETS, Identity};
 use chumwire::node::Record;
+use chumwire::objects::PersonId;
 use chumwire::pairing::InvitationRecord;
 use chumwire::time::Millis;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -18,12 +20,14 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const IDENTITY: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("identity");
 const CONTACTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("contacts");
 const INVITATIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("invitations");
+/// When each person was synchronised with last.
+const SYNCED: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("synced");
 
 const SCHEMA: &str = "schema";
 /// The form of the tables. A later version of this program may have to convert them.
 const VERSION: u64 = 1;
-/// The database is small; what is cached of it is better soon forgotten.
-const CACHE: usize = 256 * 1024;
+/// What is cached of the database, in bytes.
+const CACHE: usize = 8 * 1024 * 1024;
 
 /// Everything that a store keeps.
 pub(crate) struct Kept {
@@ -63,7 +67,7 @@ impl From<StoreError> for Failure {
 }
 
 /// An open store.
-pub(crate) struct Store(Database);
+pub(crate) struct Store(Arc<Database>);
 
 impl Store {
     /// Opens the store in a file.
@@ -89,7 +93,7 @@ impl Store {
             .get(SCHEMA)?
             .map(|v| v.value());
         match version {
-            Some(VERSION) => Ok(Self(database)),
+            Some(VERSION) => Ok(Self(Arc::new(database))),
             Some(newer) if newer > VERSION => Err(StoreError::Newer(newer)),
             _ => Err(StoreError::Damaged("it does not tell its form".into())),
         }
@@ -107,7 +111,12 @@ impl Store {
             write.open_table(INVITATIONS)?;
         }
         write.commit()?;
-        Ok(Self(database))
+        Ok(Self(Arc::new(database)))
+    }
+
+    /// The database, for what else is kept in it.
+    pub(crate) fn database(&self) -> Arc<Database> {
+        self.0.clone()
     }
 
     /// Reads everything. Invitations that have expired by now are removed.
@@ -150,6 +159,28 @@ impl Store {
             contacts,
             invitations,
         })
+    }
+
+    /// A person was synchronised with, now.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn synced(&self, person: PersonId, now: Millis) -> Result<(), StoreError> {
+        let write = self.0.begin_write()?;
+        write.open_table(SYNCED)?.insert(&person.0, now.0)?;
+        Ok(write.commit()?)
+    }
+
+    /// When this person was synchronised with last.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn last_synced(&self, person: PersonId) -> Result<Option<Millis>, StoreError> {
+        match self.0.begin_read()?.open_table(SYNCED) {
+            Ok(table) => Ok(table.get(&person.0)?.map(|at| Millis(at.value()))),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Keeps a record: it is on the disk when this returns.

@@ -12,11 +12,20 @@ use crate::peer::Peer;
 pub(super) const PREFIX: usize = 8;
 
 pub(super) async fn list(peer: &Peer, emit: &Emit) -> Result<(), Failure> {
-    let contacts: Vec<Contact> = peer
-        .with(|node, _| node.contacts().cloned().collect())
+    let contacts: Vec<(Contact, bool)> = peer
+        .with_all(|machine, _| {
+            let online = |contact: &Contact| {
+                machine
+                    .chums()
+                    .any(|(_, person, _)| person == contact.person_id)
+            };
+            let contacts = machine.node().contacts();
+            contacts.map(|c| (c.clone(), online(c))).collect()
+        })
         .await?;
-    for contact in &contacts {
-        emit(Event::contact(contact));
+    for (contact, online) in &contacts {
+        let synced = peer.home().last_synced(contact.person_id)?;
+        emit(Event::contact(contact, *online, synced));
     }
     emit(Event::Contacts {
         count: contacts.len(),
@@ -24,7 +33,8 @@ pub(super) async fn list(peer: &Peer, emit: &Emit) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) async fn forget(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Failure> {
+/// The contact that is meant: by its email, or the first digits of its id.
+pub(super) async fn find(peer: &Peer, who: &str) -> Result<(PersonId, String), Failure> {
     let contacts: Vec<(PersonId, String)> = peer
         .with(|node, _| {
             node.contacts()
@@ -50,12 +60,17 @@ pub(super) async fn forget(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Fa
             )
         });
     };
-    let person = *person;
+    Ok((*person, email.clone()))
+}
+
+pub(super) async fn forget(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Failure> {
+    let (person, email) = find(peer, who).await?;
+    peer.objects().unshare_all(person)?;
     peer.change(move |node, now| node.forget(now, person))
         .await?;
     emit(Event::Forgotten {
         person_id: person.to_string(),
-        email: email.clone(),
+        email,
     });
     Ok(())
 }

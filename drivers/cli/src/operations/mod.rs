@@ -5,6 +5,8 @@ mod contacts;
 mod invitations;
 pub(crate) mod invite;
 mod join;
+pub(crate) mod objects;
+pub(crate) mod sync;
 
 use std::sync::Arc;
 
@@ -36,5 +38,10 @@ pub(crate) async fn perform(peer: &Peer, request: Request, emit: &Emit) -> Resul
         Request::RevokeAll => invitations::revoke_all(peer, emit).await,
         Request::Invite(how) => invite::invite(peer, how, emit).await,
         Request::Join { invitation } => join::join(peer, &invitation, emit).await,
+        Request::Put(put) => objects::put(peer, put, emit).await,
+        Request::Share { hash, person } => objects::share(peer, &hash, &person, emit).await,
+        Request::Unshare { hash, person } => objects::unshare(peer, &hash, &person, emit).await,
+        Request::Get { hash } => objects::get(peer, &hash, emit),
+        Request::List => objects::list(peer, emit).await,
     }
 }
