@@ -24,7 +24,7 @@ use crate::establish::Group;
 use crate::io::{Closed, ConnId, Effect, Full, Kind, Machine, Message, NotStored, Source, StoreId};
 use crate::node::{Event, Node, Record};
 use crate::objects::{PersonId, Recipes};
-use crate::time::{Deadline, Now};
+use crate::time::{Deadline, Micros, Now};
 
 /// A node, or something around one.
 pub trait Endpoint:
@@ -265,9 +265,11 @@ impl<N: Endpoint> Synchroniser<N> {
                 ..
             } => {
                 let mut config = self.config.clone();
-                // A deployed peer is asked for one root at a time.
-                if !extensions {
-                    config.parallel = 1;
+                match extensions {
+                    // One of ours loses no request that comes right behind `synchronisation`.
+                    true => config.start_delay = Micros::ZERO,
+                    // A deployed peer is asked for one root at a time.
+                    false => config.parallel = 1,
                 }
                 let chum = Chum::new(
                     self.now,

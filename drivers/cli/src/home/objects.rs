@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use chumwire::chum::{Answer, Ask, AskId, FileNo, Grant, NewHead, Piece, Presence, Write};
 use chumwire::hex;
@@ -43,8 +44,9 @@ const INLINE: usize = 16 * 1024;
 /// The first byte of a file's entry: its bytes follow, or its length as eight bytes, and it is a file of its own.
 const IS_INLINE: u8 = 0;
 const IS_OUTSIDE: u8 = 1;
-/// After so many writes the disk is waited for.
+/// After so many writes, or so long, the disk is waited for: what a crash can cost.
 const UNSYNCED: usize = 1_024;
+const UNSYNCED_FOR: Duration = Duration::from_millis(200);
 /// How much of a file is in memory at a time when it is put in or taken out.
 const PART: usize = 256 * 1024;
 
@@ -63,6 +65,8 @@ struct Shared {
 struct Inner {
     incoming: BTreeMap<(ConnId, FileNo), Incoming>,
     unsynced: usize,
+    /// When the disk was waited for last.
+    synced: Option<Instant>,
     /// Numbers the files that are not whole.
     next: u64,
     /// The file that was read last.
@@ -223,10 +227,12 @@ impl Objects {
     fn commit(&self, mut write: WriteTransaction) -> Result<(), StoreError> {
         let mut inner = self.inner();
         inner.unsynced += 1;
-        if inner.unsynced < UNSYNCED {
+        let is_due = |at: Instant| at.elapsed() >= UNSYNCED_FOR;
+        if inner.unsynced < UNSYNCED && !inner.synced.is_none_or(is_due) {
             write.set_durability(Durability::None)?;
         } else {
             inner.unsynced = 0;
+            inner.synced = Some(Instant::now());
         }
         drop(inner);
         Ok(write.commit()?)
