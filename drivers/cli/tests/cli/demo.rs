@@ -8,6 +8,7 @@ fn the_demonstration_pairs_and_shows_every_message() {
     let (last, messages) = events.split_last().expect("a last line");
     assert_eq!(last["event"], "demo");
     assert_eq!(last["paired"], true);
+    assert_eq!(last["synced"], true);
     assert!(last["ms"].as_u64().is_some_and(|ms| ms < 20_000), "{last}");
     assert_eq!(last["messages"], messages.len());
     let mut names: Vec<String> = messages
@@ -49,7 +50,7 @@ fn the_demonstration_is_drawn_for_people() {
     let text = String::from_utf8(said.stdout).expect("text");
     assert!(said.status.success(), "{text}");
     assert!(
-        text.contains("alice@example.com and bob@example.com are paired"),
+        text.contains("alice@example.com and bob@example.com are paired and in step"),
         "{text}"
     );
     assert!(text.contains("|-- register, "), "{text}");

@@ -9,4 +9,5 @@ mod pairing;
 mod refusals;
 mod sim;
 mod support;
+mod syncing;
 mod traces;
