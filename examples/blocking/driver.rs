@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use std::{mem, thread};
 
-use chumwire::io::{Closed, ConnId, Effect, Kind, Machine, Message, NotStored, Source};
+use chumwire::io::{Closed, ConnId, Effect, Kind, Machine, Message, Source};
 use chumwire::limits::FRAME;
 use chumwire::time::{Micros, Millis, Now};
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::config::ChumConfig;
+use super::debug::root;
 use super::entry::{Root, write_children, write_roots};
 use super::log::Transferred;
 use super::machine::Asks;
@@ -362,39 +363,20 @@ impl Exporter {
             }
         };
         for grant in grants {
-            match grant.clone() {
-                Grant::Object {
-                    hash,
-                    type_name,
-                    id: None,
-                } => add(Root::Unversioned { hash, type_name }),
-                Grant::Object {
-                    hash,
-                    type_name,
-                    id: Some(id),
-                } => add(Root::Versioned {
-                    hash,
-                    id,
-                    type_name,
-                }),
-                Grant::Id {
-                    id,
-                    type_name,
-                    head,
-                } => {
-                    let node_of = |hash| self.nodes.get(&hash).cloned();
-                    let nodes = head.and_then(|head| listing(head, node_of, most));
-                    add(Root::Id {
-                        id,
+            add(root(grant.clone()));
+            if let Grant::Id {
+                id,
+                type_name,
+                head: Some(head),
+            } = grant
+            {
+                let node_of = |hash| self.nodes.get(&hash).cloned();
+                for node in listing(*head, node_of, most).unwrap_or_default() {
+                    add(Root::VersionNode {
+                        node,
+                        id: *id,
                         type_name: type_name.clone(),
                     });
-                    for node in nodes.unwrap_or_default() {
-                        add(Root::VersionNode {
-                            node,
-                            id,
-                            type_name: type_name.clone(),
-                        });
-                    }
                 }
             }
         }

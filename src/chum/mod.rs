@@ -10,6 +10,7 @@
 //! from whom is decided by a [`Policy`].
 
 mod config;
+mod debug;
 mod entry;
 mod event;
 mod exporter;

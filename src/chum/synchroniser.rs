@@ -14,6 +14,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::config::ChumConfig;
+use super::debug::{Debug, DebugOutput};
+use super::entry::Root;
 use super::event::ChumEvent;
 use super::machine::{Chum, ChumOutput};
 use super::policy::Policy;
@@ -24,6 +26,7 @@ use crate::establish::Group;
 use crate::io::{Closed, ConnId, Effect, Full, Kind, Machine, Message, NotStored, Source, StoreId};
 use crate::node::{Event, Node, Record};
 use crate::objects::{PersonId, Recipes};
+use crate::role::Role;
 use crate::time::{Deadline, Micros, Now};
 
 /// A node, or something around one.
@@ -92,6 +95,13 @@ pub enum SyncEvent {
         /// What.
         event: ChumEvent,
     },
+    /// What a contact lets this instance see: the answer on a connection of group `debug` that was begun here.
+    Accessible {
+        /// The contact.
+        person: PersonId,
+        /// The entries, without versions.
+        roots: Vec<Root>,
+    },
 }
 
 /// A node and the CHUMs of its connections.
@@ -102,6 +112,8 @@ pub struct Synchroniser<N> {
     recipes: Recipes,
     policy: Arc<dyn Policy>,
     links: BTreeMap<ConnId, Link>,
+    /// Connections of group `debug`.
+    looks: BTreeMap<ConnId, (PersonId, Debug)>,
     /// Connections whose CHUM may have something to do.
     ready: BTreeSet<ConnId>,
     waiting: BTreeMap<StoreId, For>,
@@ -123,6 +135,7 @@ struct Link {
 enum For {
     Node(StoreId),
     Chum(ConnId, AskId),
+    Look(ConnId),
     Nobody,
 }
 
@@ -138,6 +151,7 @@ impl<N: Endpoint> Synchroniser<N> {
             recipes,
             policy,
             links: BTreeMap::new(),
+            looks: BTreeMap::new(),
             ready: BTreeSet::new(),
             waiting: BTreeMap::new(),
             next: 0,
@@ -245,6 +259,35 @@ impl<N: Endpoint> Synchroniser<N> {
         }
     }
 
+    /// What a connection of group `debug` wants done.
+    fn poll_look(&mut self, conn: ConnId) -> Option<Put> {
+        let (person, debug) = self.looks.get_mut(&conn)?;
+        let person = *person;
+        while let Some(output) = debug.poll() {
+            match output {
+                DebugOutput::Send(text) => {
+                    // Too much for the connection, or too long a list: it ends without an answer.
+                    if self
+                        .node
+                        .send(self.now, conn, Message::Text(&text))
+                        .is_err()
+                    {
+                        self.node.close(self.now, conn);
+                    }
+                }
+                DebugOutput::Ask(id, ask) => {
+                    return Some(self.store(For::Look(conn), Deed::Ask { conn, id, ask }));
+                }
+                DebugOutput::Accessible(roots) => {
+                    return Some(Effect::Event(SyncEvent::Accessible { person, roots }));
+                }
+                DebugOutput::Close => self.node.close(self.now, conn),
+            }
+        }
+        self.ready.remove(&conn);
+        None
+    }
+
     /// The CHUM of a connection has nothing to say.
     fn quiet(&mut self, conn: ConnId) -> Option<Put> {
         self.ready.remove(&conn);
@@ -287,7 +330,28 @@ impl<N: Endpoint> Synchroniser<N> {
                 self.links.insert(*conn, link);
                 self.ready.insert(*conn);
             }
+            Event::Connected {
+                conn,
+                person,
+                group: Group::Debug,
+                role,
+                ..
+            } => {
+                let debug = match role {
+                    Role::Initiator => Debug::look(*person),
+                    Role::Acceptor => Debug::serve(*person),
+                };
+                self.looks.insert(*conn, (*person, debug));
+                self.ready.insert(*conn);
+            }
             Event::Message { conn, kind } => {
+                if let Some((_, debug)) = self.looks.get_mut(conn) {
+                    if let Ok(Message::Text(text)) = Message::of(*kind, bytes) {
+                        debug.message(text);
+                        self.ready.insert(*conn);
+                    }
+                    return None;
+                }
                 if let Some(link) = self.links.get_mut(conn) {
                     if let Ok(message) = Message::of(*kind, bytes) {
                         link.chum.message(self.now, message);
@@ -297,6 +361,7 @@ impl<N: Endpoint> Synchroniser<N> {
                 }
             }
             Event::Ended { conn, .. } => {
+                self.looks.remove(conn);
                 if let Some(link) = self.links.get_mut(conn) {
                     link.chum.closed();
                     link.blocked = None;
@@ -374,6 +439,14 @@ impl<N: Endpoint> Machine for Synchroniser<N> {
                     self.ready.insert(conn);
                 }
             }
+            (Some(For::Look(conn)), answer) => {
+                if let (Some((_, debug)), Reply::Answer(answer)) =
+                    (self.looks.get_mut(&conn), answer)
+                {
+                    debug.answered(answer);
+                    self.ready.insert(conn);
+                }
+            }
             (Some(For::Nobody) | None, _) => {}
         }
     }
@@ -394,8 +467,12 @@ impl<N: Endpoint> Machine for Synchroniser<N> {
             // The CHUMs first: so no more comes in than they have seen to.
             let mut from = ConnId(0);
             while let Some(conn) = self.ready.range(from..).next().copied() {
-                if let Some(put) = self.poll_chum(conn, bytes) {
-                    return Some(put);
+                let put = match self.looks.contains_key(&conn) {
+                    true => self.poll_look(conn),
+                    false => self.poll_chum(conn, bytes),
+                };
+                if put.is_some() {
+                    return put;
                 }
                 from = ConnId(conn.0 + 1);
             }

@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Get(Get),
     /// List the files
     Ls(Home),
+    /// Look at what a contact lets this home see; the contact has to run with --serve-debug
+    Debug(Debug),
     /// Stay online, in step with all contacts, until SIGINT or SIGTERM
     Run(Run),
     /// Pair two instances through a relay on this machine, let them exchange a file, and show every message
@@ -408,6 +410,17 @@ pub(crate) struct Share {
 }
 
 #[derive(Args)]
+pub(crate) struct Debug {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// The contact: an email, or an id, or 8 or more of its first digits
+    #[arg(value_name = "PERSON")]
+    pub(crate) person: String,
+    #[command(flatten)]
+    pub(crate) how: Use,
+}
+
+#[derive(Args)]
 pub(crate) struct Get {
     #[command(flatten)]
     pub(crate) home: Home,
@@ -435,6 +448,9 @@ pub(crate) struct Run {
     /// End after everything was exchanged once with each contact that can be reached
     #[arg(long)]
     pub(crate) once: bool,
+    /// Let contacts look at what they may see (`chumwire debug`)
+    #[arg(long)]
+    pub(crate) serve_debug: bool,
     /// Seconds that --once may take for it
     #[arg(long, value_name = "S", requires = "once", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,

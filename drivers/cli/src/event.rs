@@ -103,6 +103,15 @@ pub(crate) enum Event {
     },
     /// The end of a list of files.
     Files { count: usize },
+    /// Something that a contact lets this home see.
+    Accessible {
+        shape: String,
+        hash: String,
+        #[serde(rename = "type")]
+        kind: String,
+    },
+    /// The end of what a contact lets this home see.
+    AccessibleObjects { person_id: String, count: usize },
     /// Where the bytes are that were asked for. Between processes alone.
     Found {
         path: Option<PathBuf>,

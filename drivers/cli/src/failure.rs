@@ -83,6 +83,22 @@ impl Failure {
         }
     }
 
+    /// Why a contact cannot be looked at.
+    pub(crate) fn of_look(fault: &Fault) -> Self {
+        match (fault.step, &fault.why) {
+            (Step::Dial, why) => Self::unreachable("the contact's address", why),
+            (Step::Ready, Why::ClosedByPeer { .. }) => {
+                Self::at(fault.step, "nobody_listening", "the contact is not online")
+            }
+            (_, Why::ClosedByPeer { .. }) => Self::at(
+                fault.step,
+                "not_served",
+                "the contact does not let others look; it has to run with --serve-debug",
+            ),
+            _ => Self::of_fault(fault),
+        }
+    }
+
     fn of_fault(Fault { step, why }: &Fault) -> Self {
         let next = match why {
             Why::Timeout | Why::TimeoutBothAccept => {

@@ -138,6 +138,10 @@ fn sentence(event: &Event) -> String {
         Event::Files { count: 0 } => "There is no file here yet.".into(),
         Event::Files { count: 1 } => "That is one file.".into(),
         Event::Files { count } => format!("These are {count} files."),
+        Event::Accessible { shape, hash, kind } => format!("{hash}  {kind} ({shape})"),
+        Event::AccessibleObjects { person_id, count } => {
+            format!("{person_id} lets this home see {count} roots, each with all that it refers to.")
+        }
         Event::Got { path, size, .. } => format!("{path}, {size} bytes"),
         Event::Found { .. } | Event::Progress { .. } => String::new(),
         Event::Synced { person_id, received, sent, failed } => {

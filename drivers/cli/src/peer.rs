@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender, unbounded};
-use chumwire::chum::{ChumConfig, ChumEvent, Deed, DefaultPolicy, Reply, SyncEvent, Synchroniser};
+use chumwire::chum::{
+    ChumConfig, ChumEvent, Deed, DefaultPolicy, Reply, Root, SyncEvent, Synchroniser,
+};
 use chumwire::crypto::Nacl;
 use chumwire::establish::Group;
 use chumwire::fault::Why;
@@ -43,6 +45,8 @@ pub(crate) enum Notice {
     Node(Event),
     /// The CHUM of a connection with this person told something.
     Chum(ConnId, PersonId, ChumEvent),
+    /// This contact lets this instance see that.
+    Accessible(PersonId, Vec<Root>),
     /// An invitation was taken back by this instance's user.
     Revoked(InvitationId),
 }
@@ -65,6 +69,8 @@ pub(crate) struct Options {
     pub(crate) reorder_window: usize,
     /// The importers end after one round.
     pub(crate) one_round: bool,
+    /// Contacts may look at what they may see.
+    pub(crate) serve_debug: bool,
 }
 
 /// A running instance.
@@ -90,6 +96,9 @@ impl Peer {
         config.contacts = kept.contacts;
         config.invitations = kept.invitations;
         config.serve.insert(Group::Chum);
+        if options.serve_debug {
+            config.serve.insert(Group::Debug);
+        }
         let (person, instance) = (config.identity.person_id(), config.identity.instance_id());
         config.notes = options.tap.is_some() || options.traces.any();
         config.reorder_window = options.reorder_window;
@@ -262,6 +271,9 @@ impl Host<Machine> for Keeper {
                 person,
                 event,
             } => self.synchronised(conn, person, event),
+            SyncEvent::Accessible { person, roots } => {
+                self.hub.tell(&Notice::Accessible(person, roots));
+            }
             _ => {}
         }
     }

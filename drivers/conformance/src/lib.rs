@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use chumwire::io::{Machine, NotStored};
+use chumwire::io::Machine;
 
 pub use cases::{CASES, Case};
 

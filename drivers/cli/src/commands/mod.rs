@@ -67,6 +67,10 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
             (args.home, args.how, Request::Invite(invite))
         }
         Command::Get(args) => return get::get(args, output).await,
+        Command::Debug(args) => {
+            let person = args.person;
+            (args.home, args.how, Request::Debug { person })
+        }
         Command::Ls(home) => (home, Use::default(), Request::List),
         Command::Put(args) => {
             let put = Put {

@@ -31,6 +31,7 @@ pub(super) async fn run(args: Run, output: Output) -> Result<(), Failure> {
         traces: args.how.traces.clone(),
         reorder_window: args.how.reorder_window,
         one_round: args.once,
+        serve_debug: args.serve_debug,
         ..Options::default()
     };
     let peer = Arc::new(Peer::start(home, kept, options)?);
@@ -84,7 +85,7 @@ async fn tell(peer: &Peer, notices: &Receiver<Notice>, emit: &Emit) {
                 let _ = keep_in_touch_with(peer, contact.person_id).await;
             }
             Notice::Chum(_, person, event) => told.hear(person, &event, emit),
-            Notice::Node(_) | Notice::Revoked(_) => {}
+            Notice::Node(_) | Notice::Accessible(..) | Notice::Revoked(_) => {}
         }
     }
 }

@@ -47,6 +47,7 @@ pub(crate) enum Request {
     Unshare { hash: String, person: String },
     Get { hash: String },
     List,
+    Debug { person: String },
 }
 
 /// What is to be put in.

@@ -2,6 +2,7 @@
 //! the control socket.
 
 mod contacts;
+mod debug;
 mod invitations;
 pub(crate) mod invite;
 mod join;
@@ -42,6 +43,7 @@ pub(crate) async fn perform(peer: &Peer, request: Request, emit: &Emit) -> Resul
         Request::Share { hash, person } => objects::share(peer, &hash, &person, emit).await,
         Request::Unshare { hash, person } => objects::unshare(peer, &hash, &person, emit).await,
         Request::Get { hash } => objects::get(peer, &hash, emit),
+        Request::Debug { person } => debug::debug(peer, &person, emit).await,
         Request::List => objects::list(peer, emit).await,
     }
 }

@@ -205,6 +205,33 @@ fn nobody_gets_what_was_granted_to_another() {
 }
 
 #[test]
+fn a_contact_is_shown_what_it_may_see_if_that_is_served() {
+    let both = paired();
+    let file = both.alice.dir.path().join("seen");
+    fs::write(&file, "seen").expect("a file");
+    let stored = put(&both.alice, &[text(&file), "--share", "bob@example.com"]);
+    put(&both.alice, &[text(&both.alice.dir.path().join("seen"))]);
+    let args = ["--relay", both.url.as_str()];
+    let closed = both.alice.start("run", &args);
+    let bob = both.bob.start("run", &args);
+    assert_eq!(
+        both.bob.run("debug", &["alice@example.com"]).kind(),
+        "not_served"
+    );
+    closed.terminate().ok();
+    let mut open = both
+        .alice
+        .start("run", &["--relay", &both.url, "--serve-debug"]);
+    open.event("online");
+    let seen = both.bob.run("debug", &["alice@example.com"]).ok();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert_eq!(seen[0]["hash"], stored[0]["object"]);
+    assert_eq!(seen[0]["type"], "BlobDescriptor");
+    bob.terminate().ok();
+    open.terminate().ok();
+}
+
+#[test]
 fn two_homes_are_in_step_without_a_relay() {
     let (alice, bob) = (Home::new("alice@example.com"), Home::new("bob@example.com"));
     let mut invite = alice.start("invite", &["--listen", "127.0.0.1:0"]);
