@@ -21,9 +21,7 @@ use super::store::{Answer, Ask, AskId};
 use crate::channel::SendError;
 use crate::crypto::Suite;
 use crate::establish::Group;
-use crate::io::{
-    Closed, ConnId, Effect, Full, Kind, Machine, Message, NotStored, Source, StoreId,
-};
+use crate::io::{Closed, ConnId, Effect, Full, Kind, Machine, Message, NotStored, Source, StoreId};
 use crate::node::{Event, Node, Record};
 use crate::objects::{PersonId, Recipes};
 use crate::time::{Deadline, Now};
