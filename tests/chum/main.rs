@@ -1,4 +1,6 @@
 //! CHUM between two machines in memory.
 
+mod losses;
+mod net;
 mod pair;
 mod syncing;
