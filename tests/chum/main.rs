@@ -4,3 +4,4 @@ mod losses;
 mod net;
 mod pair;
 mod syncing;
+mod versions;

@@ -10,6 +10,9 @@ use chumwire::time::{Micros, Millis, Now};
 
 use crate::pair::{person, policy, recipes};
 
+/// What happens to a store before it answers.
+pub(crate) type Before<'a> = &'a mut dyn FnMut(&mut MemoryStore, &Recipes, &Ask);
+
 /// One end of a connection.
 pub(crate) struct Seat {
     pub(crate) chum: Chum,
@@ -99,7 +102,7 @@ impl Net {
         seats
     }
 
-    fn poll(&mut self, no: usize) {
+    fn poll(&mut self, no: usize, before: Before<'_>) {
         let mut bytes = Vec::new();
         while let Some(output) = self.seats[no].chum.poll(self.now, &mut bytes) {
             match output {
@@ -112,6 +115,7 @@ impl Net {
                 ChumOutput::Ask { id, ask } => {
                     let writes = matches!(ask, Ask::Write(_) | Ask::Close { .. });
                     let store = &mut self.stores[self.seats[no].store];
+                    before(store, &self.recipes, &ask);
                     let answer = match self.fail_at == Some(self.asks) {
                         true => Answer::Failed,
                         false => store.answer(&self.recipes, no as u64, id, ask),
@@ -129,11 +133,16 @@ impl Net {
 
     /// Lets all talk until nobody has anything to say; then time passes, up to `limit`, or the connections are lost.
     pub(crate) fn run(&mut self, limit: Micros) {
+        self.run_with(limit, &mut |_, _, _| {});
+    }
+
+    /// The same; before the store answers a question, something else happens to it.
+    pub(crate) fn run_with(&mut self, limit: Micros, before: Before<'_>) {
         let until = self.now.mono + limit;
         loop {
             let mut quiet = true;
             for no in 0..self.seats.len() {
-                self.poll(no);
+                self.poll(no, before);
                 if self.cut_at == Some(self.messages) {
                     return;
                 }
