@@ -105,6 +105,9 @@ limits! {
     RPC_ENDED: 4_096,
     /// The longest chunk of a binary stream that is sent, in bytes: with its header, not fragmented (spec 10).
     RPC_CHUNK: 65_528,
+    /// Requests of the peer on one connection that an exporter has; further ones are refused. A deployed importer
+    /// makes one for each thing with new versions at once, and ends at a refusal (spec 11, "Nodes").
+    CHUM_SERVED: 8_192,
     /// Requests that an exporter works on at a time; the others wait.
     CHUM_SERVE_AT_ONCE: 32,
     /// Bytes of streams that an exporter reads before the connection takes them.
@@ -121,6 +124,8 @@ limits! {
     CHUM_HISTORY: 100_000,
     /// Roots that failed, or are refused, and are remembered for one connection.
     CHUM_FAILED: 65_536,
+    /// Malformed entries of one list of roots that are told one by one.
+    CHUM_ENTRIES_TOLD: 100,
     /// Hashes in the log of one CHUM, for each direction.
     CHUM_LOG: 10_000,
 }
@@ -182,8 +187,8 @@ pub const CHUM_START_DELAY: Micros = Micros::millis(250);
 pub const CHUM_SYNCHRONISATION: Micros = Micros::secs(20);
 /// The version is asked for again after this long without an answer (spec 11, "Start").
 pub const CHUM_VERSION_AGAIN: Micros = Micros::secs(2);
-/// So often in all.
-pub const CHUM_VERSION_TRIES: u32 = 5;
+/// So often after the first time.
+pub const CHUM_VERSION_REPEATS: u32 = 5;
 /// The version is asked for again this long after the peer did not know the service (spec 11, "Version").
 pub const CHUM_UNKNOWN_AGAIN: Micros = Micros::millis(300);
 /// So often in all.

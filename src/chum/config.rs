@@ -47,7 +47,10 @@ pub struct ChumConfig {
 impl Default for ChumConfig {
     fn default() -> Self {
         Self {
-            rpc: RpcConfig::default(),
+            rpc: RpcConfig {
+                served: limits::CHUM_SERVED,
+                ..RpcConfig::default()
+            },
             import: true,
             export: true,
             keep_running: true,

@@ -292,6 +292,10 @@ struct Members<'a> {
 }
 
 fn members(raw: &RawValue) -> Result<Members<'_>, ListFault> {
+    // A list of the values alone would be read as well.
+    if !raw.get().starts_with('{') {
+        return Err(ListFault::NotAnEntry);
+    }
     serde_json::from_str(raw.get()).map_err(|_| ListFault::NotAnEntry)
 }
 

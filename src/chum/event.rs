@@ -57,7 +57,7 @@ pub enum ChumEvent {
         /// Why.
         trouble: Trouble,
     },
-    /// An entry in the list of roots is none.
+    /// An entry in the list of roots is none. Told of the first ones of a round; [`Round::failed`] counts all.
     EntryFailed(ListFault),
     /// A root is not taken, and not tried again. Told once.
     RootRefused {

@@ -22,6 +22,8 @@ use crate::time::Now;
 
 /// How many nodes are read at once.
 const BATCH: usize = 64;
+/// The longest argument: a hash.
+const ARGUMENT: usize = 64;
 
 /// The exporter of one connection.
 #[derive(Clone, Debug)]
@@ -101,9 +103,19 @@ impl Exporter {
         &mut self,
         id: RequestId,
         service: Service,
-        args: Vec<Data>,
+        mut args: Vec<Data>,
         work: &mut Work<'_>,
     ) {
+        // What waits is small, whatever was sent: no service has more arguments, or longer ones.
+        args.truncate(2);
+        args.shrink_to_fit();
+        for arg in &mut args {
+            match arg {
+                Data::Text(text) if text.len() <= ARGUMENT => text.shrink_to_fit(),
+                Data::Undefined => {}
+                _ => *arg = Data::Null,
+            }
+        }
         self.waiting.push_back((id, service, args));
         self.go_on(work);
     }
@@ -112,6 +124,8 @@ impl Exporter {
     pub(super) fn cancelled(&mut self, id: RequestId, work: &mut Work<'_>) {
         self.jobs.remove(&id);
         self.streams.retain(|stream| *stream != id);
+        // The peer may use the number again.
+        self.asked.retain(|_, asked| *asked != id);
         self.go_on(work);
     }
 

@@ -173,7 +173,9 @@ impl Chum {
 
     /// Something new was granted to the peer: it is told.
     pub fn granted(&mut self, now: Now) {
-        if self.start == Start::Running && self.telling.is_none() && !self.ended {
+        // Before the first answer, one message at most may be on its way (spec 11, "Start").
+        let early = self.config.import && self.importer.is_early();
+        if self.start == Start::Running && !early && self.telling.is_none() && !self.ended {
             let service = Service::NewAccessibleRootEvent.number();
             self.telling = self.rpc.request(now, service, &[], Want::Value).ok();
             self.drain(now);
@@ -213,10 +215,18 @@ impl Chum {
 
     /// The connection is gone. The last event tells what was done.
     pub fn closed(&mut self) {
+        self.out.clear();
+        self.queued = 0;
         if !self.ended {
             self.rpc.closed();
             self.end(None);
         }
+    }
+
+    /// The policy takes more than before: what it refused is looked at again.
+    pub fn policy_changed(&mut self, now: Now) {
+        self.importer.forget_refusals();
+        self.poll_roots(now);
     }
 
     // --- look ----------------------------------------------------------------------------------------------------
@@ -270,7 +280,10 @@ impl Chum {
             }
             return Some(ChumOutput::Send(Kind::Text));
         }
-        if let Some(event) = self.events.pop_front() {
+        // What is still to be said goes out before the end is told: the connection is closed then.
+        let next = self.events.front();
+        let is_end = matches!(next, Some(ChumEvent::Ended { .. }));
+        if let Some(event) = self.events.pop_front_if(|_| !is_end || self.out.is_empty()) {
             return Some(ChumOutput::Event(event));
         }
         if let Some((id, ask)) = self.asks.queue.pop_front() {
@@ -387,10 +400,6 @@ impl Chum {
                 }
                 let (exporter, _, mut work, _) = self.parts(now);
                 exporter.request(id, service, args, &mut work);
-                if self.exporter.is_done() && !self.peer_done {
-                    self.peer_done = true;
-                    self.events.push_back(ChumEvent::PeerDone);
-                }
             }
             _ => self.rpc.unknown_service(id, number),
         }
@@ -413,6 +422,11 @@ impl Chum {
     fn settle(&mut self, now: Now) {
         if self.ended {
             return;
+        }
+        // It can have waited for its turn behind other requests.
+        if self.exporter.is_done() && !self.peer_done {
+            self.peer_done = true;
+            self.events.push_back(ChumEvent::PeerDone);
         }
         if self.queued > limits::CHUM_QUEUED {
             self.fault = Some(ChumFault::Flooded);
@@ -440,6 +454,10 @@ impl Chum {
     fn end(&mut self, fault: Option<ChumFault>) {
         self.ended = true;
         self.asks.queue.clear();
+        if fault.is_some() {
+            self.out.clear();
+            self.queued = 0;
+        }
         let log = ChumLog {
             sent: core::mem::take(&mut self.exporter.sent),
             received: core::mem::take(&mut self.importer.received),

@@ -146,18 +146,18 @@ impl MemoryStore {
     /// How much of something is there.
     #[must_use]
     pub fn presence(&self, what: &Reference) -> Presence {
-        let is_merged = |hash: &ObjectHash| self.merged.contains(hash);
+        let id_only = |text: &String| type_of(text).is_some_and(|(_, id_only)| id_only);
+        let is_there = match what {
+            Reference::Object(ObjectHash(hash)) => {
+                self.texts.get(hash).is_some_and(|text| !id_only(text))
+            }
+            Reference::Id(IdHash(hash)) => self.texts.get(hash).is_some_and(id_only),
+            Reference::Blob(hash) | Reference::Clob(hash) => self.files.contains_key(&hash.0),
+        };
         match what {
-            Reference::Object(hash) if is_merged(hash) => Presence::Merged,
-            Reference::Object(ObjectHash(hash)) | Reference::Id(IdHash(hash))
-                if self.texts.contains_key(hash) =>
-            {
-                Presence::Stored
-            }
-            Reference::Blob(hash) | Reference::Clob(hash) if self.files.contains_key(&hash.0) => {
-                Presence::Stored
-            }
-            _ => Presence::Absent,
+            _ if !is_there => Presence::Absent,
+            Reference::Object(hash) if self.merged.contains(hash) => Presence::Merged,
+            _ => Presence::Stored,
         }
     }
 
@@ -239,9 +239,14 @@ impl MemoryStore {
         let head = self.head(&id).zip(before.as_ref());
         let node = VersionNode::next(head, data, now);
         let (hash, text) = node.write(recipes)?;
-        let (same, _) = VersionNode::edge(data, node.created).write(recipes)?;
+        // An importer of it makes this edge; when that comes back, it is nothing new.
+        let (same, edge) = VersionNode::edge(data, node.created).write(recipes)?;
         self.write(Write {
-            texts: [(Reference::Object(hash), text)].into(),
+            texts: [
+                (Reference::Object(same), edge),
+                (Reference::Object(hash), text),
+            ]
+            .into(),
             merged: [hash, same].into(),
             head: Some(NewHead {
                 id,

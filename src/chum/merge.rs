@@ -156,8 +156,9 @@ fn union(mut of: Vec<Value>, other: &[Value]) -> Vec<Value> {
 
 /// The order of a list that holds everything stays; else the second one's rest comes behind the first.
 fn either_or_union(first: Vec<Value>, second: Vec<Value>) -> Vec<Value> {
+    let own = first.len();
     let joined = union(first, &second);
-    match joined.len() == second.len() {
+    match joined.len() == second.len() && joined.len() > own {
         true => second,
         false => joined,
     }

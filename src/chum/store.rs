@@ -94,7 +94,7 @@ pub enum Presence {
     Absent,
     /// It is stored, with its children.
     Stored,
-    /// It is a version node, and its data are in the head.
+    /// It is a version node that is stored, and its data are in the head.
     Merged,
 }
 

@@ -1,4 +1,11 @@
 //! CHUM between two machines in memory.
 
+mod losses;
+mod net;
 mod pair;
 mod syncing;
+mod transcript;
+#[path = "../support/vectors.rs"]
+#[allow(dead_code)]
+mod vectors;
+mod versions;

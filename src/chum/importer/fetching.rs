@@ -90,9 +90,21 @@ impl Importer {
         if let Some(owned) = task.owns {
             self.release(owned, work);
         }
+        self.outgoing.retain(|waiting| waiting.of != For::Task(no));
         let (key, type_name) = (task.job.key(), String::from(task.job.type_name()));
         match trouble {
-            Trouble::Refused => self.refused(key, &type_name, false, told),
+            Trouble::Refused => {
+                let what = match (&task.job, &task.fetch) {
+                    // Other versions may be taken.
+                    (Job::Group(_), Some(fetch)) => fetch.target,
+                    (Job::Root(root), _) => root.reference(),
+                    (Job::Group(_), None) => key.reference,
+                };
+                if self.turned_away.len() < crate::limits::CHUM_FAILED {
+                    self.turned_away.insert(what);
+                }
+                self.refused(key, &type_name, false, told);
+            }
             Trouble::Later => self.later.failed(key, now.mono),
             trouble => {
                 self.later.failed(key, now.mono);
@@ -166,7 +178,15 @@ impl Importer {
         };
         let is_target = fetch.target == what;
         match (there, is_target) {
-            (true, true) => self.advance(now, no, work, told),
+            (true, true) => {
+                // A version that came as a part of another one is still to be looked at.
+                if let Reference::Object(node) = what
+                    && let Some(group) = self.group_of_task(no)
+                {
+                    group.nodes.push_front((node, Presence::Stored));
+                }
+                self.advance(now, no, work, told);
+            }
             (true, false) => {
                 fetch.have.insert(what);
                 self.next_child(now, no, work, told);
@@ -338,6 +358,14 @@ impl Importer {
                 }
                 _ => {}
             }
+        }
+        // An entry names the thing that the object is a version of.
+        if is_target
+            && !object.id_only
+            && let Job::Root(Root::Versioned { id, .. }) = &task.job
+            && self.recipes.id_hash(&object).ok() != Some(*id)
+        {
+            return Err(Trouble::NodeId);
         }
         let role = match (&task.job, is_target) {
             (Job::Root(root), true) => match root.shape() {

@@ -18,7 +18,7 @@ use crate::objects::{Object, ObjectHash, ReadLimits, Reference};
 use crate::time::Now;
 
 impl Importer {
-    fn group_of_task(&mut self, no: TaskNo) -> Option<&mut Group> {
+    pub(super) fn group_of_task(&mut self, no: TaskNo) -> Option<&mut Group> {
         match self.tasks.get_mut(&no).map(|task| &mut task.job) {
             Some(Job::Group(group)) => Some(group),
             _ => None,
@@ -239,7 +239,7 @@ impl Importer {
     /// The head stays; the nodes are not looked at again.
     fn mark(&mut self, no: TaskNo, work: &mut Work<'_>) {
         if let Some(group) = self.group_of_task(no) {
-            let merged = group.checked.clone();
+            let merged = group.up_to_best();
             self.step(no, Step::Merging(None));
             let write = Write {
                 merged,
@@ -322,15 +322,19 @@ impl Importer {
         work: &mut Work<'_>,
     ) -> Result<(), Trouble> {
         let mut merged = match self.group_of_task(no) {
-            Some(group) => group.checked.clone(),
+            Some(group) => group.up_to_best(),
             None => return Ok(()),
         };
         let mut head = None;
         for node in nodes {
             let (hash, text) = node.write(&self.recipes).map_err(|_| Trouble::Merge)?;
             let edge = VersionNode::edge(node.data, node.created);
-            let (same, _) = edge.write(&self.recipes).map_err(|_| Trouble::Merge)?;
+            let (same, edge) = edge.write(&self.recipes).map_err(|_| Trouble::Merge)?;
             merged.extend([hash, same]);
+            // What is marked is stored: nobody fetches it any more.
+            if same != hash {
+                texts.push((Reference::Object(same), edge));
+            }
             texts.push((Reference::Object(hash), text));
             head = Some((hash, node.data, node.created));
         }

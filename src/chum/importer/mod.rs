@@ -57,6 +57,8 @@ pub(super) struct Importer {
     later: Later,
     /// Refused roots that were reported.
     reported: BTreeSet<Key>,
+    /// Roots that were refused when they had come: they are not fetched again.
+    turned_away: BTreeSet<Reference>,
     round: Round,
     rounds: u64,
     poll_now: bool,
@@ -139,6 +141,7 @@ impl Importer {
             owned: BTreeMap::new(),
             later: Later::default(),
             reported: BTreeSet::new(),
+            turned_away: BTreeSet::new(),
             round: Round::default(),
             rounds: 0,
             poll_now: false,
@@ -158,6 +161,17 @@ impl Importer {
             self.phase,
             Phase::Sleeping { .. } | Phase::Fin | Phase::Done
         )
+    }
+
+    /// Whether the peer has not told its version yet.
+    pub(super) const fn is_early(&self) -> bool {
+        matches!(self.phase, Phase::Before | Phase::Version { .. })
+    }
+
+    /// The policy is another one by now.
+    pub(super) fn forget_refusals(&mut self) {
+        self.turned_away.clear();
+        self.reported.clear();
     }
 
     /// When it has to be woken.
@@ -204,10 +218,10 @@ impl Importer {
                     *retry = None;
                     *again = now.mono + limits::CHUM_VERSION_AGAIN;
                     self.request(For::Phase, Service::GetProtocolVersion, Vec::new(), work);
-                } else if now.mono >= *again {
+                } else if now.mono >= *again && retry.is_none() {
                     *again = now.mono + limits::CHUM_VERSION_AGAIN;
                     *silent += 1;
-                    if *silent < limits::CHUM_VERSION_TRIES {
+                    if *silent <= limits::CHUM_VERSION_REPEATS {
                         self.request(For::Phase, Service::GetProtocolVersion, Vec::new(), work);
                     }
                 }
@@ -281,6 +295,7 @@ impl Importer {
         };
         let mut left = VecDeque::new();
         let mut offered = BTreeSet::new();
+        let mut told_of = 0;
         for entry in entries {
             match entry {
                 Ok(root) => {
@@ -290,7 +305,10 @@ impl Importer {
                 Err(fault) => {
                     self.round.failed += 1;
                     self.failures += 1;
-                    told.events.push_back(ChumEvent::EntryFailed(fault));
+                    if told_of < limits::CHUM_ENTRIES_TOLD {
+                        told_of += 1;
+                        told.events.push_back(ChumEvent::EntryFailed(fault));
+                    }
                 }
             }
         }
@@ -339,6 +357,10 @@ impl Importer {
     fn is_wanted(&mut self, now: Now, root: &Root, told: &mut Told<'_>) -> bool {
         let key = Key::of(root);
         if self.later.waits(&key, now.mono) {
+            return false;
+        }
+        if self.turned_away.contains(&root.reference()) {
+            self.round.refused += 1;
             return false;
         }
         let known = self.recipes.get(root.type_name()).is_some();

@@ -56,6 +56,17 @@ pub(super) struct Version {
     pub(super) data: Object,
 }
 
+impl Group {
+    /// The nodes up to the one that is taken. Those behind it, which are not deeper, have their turn at the next
+    /// round: two versions that were made at once would lose one of them else.
+    pub(super) fn up_to_best(&self) -> Vec<ObjectHash> {
+        let best = self.best.as_ref().map(|best| best.hash);
+        let at = self.checked.iter().position(|hash| Some(*hash) == best);
+        let upto = at.map_or(0, |at| at + 1);
+        self.checked.get(..upto).unwrap_or_default().to_vec()
+    }
+}
+
 impl Job {
     /// What it is known by when it fails.
     pub(super) fn key(&self) -> Key {
