@@ -277,18 +277,24 @@ impl Objects {
             read.open_table(FILES)?,
             read.open_table(MERGED)?,
         );
+        // An object and an id object are told apart by their first tag.
+        let object = |hash: &Hash, is_id: bool| -> Result<bool, StoreError> {
+            Ok(objects.get(hash)?.is_some_and(|value| {
+                let text = std::str::from_utf8(value.value()).ok();
+                text.and_then(type_of).is_some_and(|(_, id)| id == is_id)
+            }))
+        };
         what.iter()
             .map(|what| {
                 let there = match what {
-                    Reference::Object(hash) if merged.get(&hash.0)?.is_some() => {
-                        return Ok(Presence::Merged);
-                    }
-                    Reference::Object(_) | Reference::Id(_) => objects.get(what.bytes())?.is_some(),
+                    Reference::Object(hash) => object(&hash.0, false)?,
+                    Reference::Id(hash) => object(&hash.0, true)?,
                     Reference::Blob(hash) | Reference::Clob(hash) => files.get(&hash.0)?.is_some(),
                 };
-                Ok(match there {
-                    true => Presence::Stored,
-                    false => Presence::Absent,
+                Ok(match what {
+                    _ if !there => Presence::Absent,
+                    Reference::Object(hash) if merged.get(&hash.0)?.is_some() => Presence::Merged,
+                    _ => Presence::Stored,
                 })
             })
             .collect()
