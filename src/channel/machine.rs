@@ -10,6 +10,7 @@ use super::frame::{Exhausted, Opened, Opener, Sealer};
 use super::keepalive::{Due, Keepalive};
 use super::order::{OrderStats, Place, Window};
 use crate::canon::{Ignored, compare_rebased};
+use crate::chum::name_of;
 use crate::crypto::{KEY, Random, RawKey, Secret, Suite, Wiped};
 use crate::fault::{Fault, Why};
 use crate::io::{Full, Kind, Message, Output};
@@ -147,9 +148,16 @@ enum Delivery {
 
 /// What a frame carries, for its note.
 const PULSE: (Layer, &str) = (Layer::Keepalive, KEEPALIVE);
-const WHOLE: (Layer, &str) = (Layer::Group, "message");
 const PIECE: (Layer, &str) = (Layer::Fragmentation, "fragment");
 const END: (Layer, &str) = (Layer::Fragmentation, escape::END);
+
+/// A message of the group that is one frame. Named only for who asked for notes.
+fn whole(kind: Kind, bytes: &[u8]) -> (Layer, &'static str) {
+    (
+        Layer::Group,
+        Message::of(kind, bytes).map_or("message", name_of),
+    )
+}
 
 const fn start(kind: Kind) -> (Layer, &'static str) {
     (Layer::Fragmentation, fragment::start_word(kind))
@@ -446,7 +454,11 @@ impl<S: Suite> Channel<S> {
                     escape::marks(text, &escape::FRAGMENTATION) + escape::marks(text, &[KEEPALIVE])
                 }
             };
-            self.seal(kind, bytes, marks, WHOLE)
+            let what = match self.config.notes {
+                true => whole(kind, bytes),
+                false => (Layer::Group, "message"),
+            };
+            self.seal(kind, bytes, marks, what)
         };
         self.keepalive.sent(now.mono);
         if let Err(Exhausted) = sealed {
@@ -546,7 +558,11 @@ impl<S: Suite> Channel<S> {
         match delivery {
             Delivery::Frame { frame, .. } => {
                 *self.last_frame = frame;
-                self.note(false, WHOLE, frame);
+                if self.config.notes {
+                    let message = delivery.message();
+                    let what = whole(message.kind(), message.bytes());
+                    self.note(false, what, frame);
+                }
             }
             Delivery::Assembled { frame, .. } => *self.last_frame = frame,
         }
