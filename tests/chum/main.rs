@@ -1,5 +1,6 @@
 //! CHUM between two machines in memory.
 
+mod lists;
 mod losses;
 mod net;
 mod pair;
