@@ -1,9 +1,11 @@
 //! CHUM between two machines in memory.
 
+mod hostile;
 mod lists;
 mod losses;
 mod net;
 mod pair;
+mod puppet;
 mod syncing;
 mod transcript;
 #[path = "../support/vectors.rs"]
