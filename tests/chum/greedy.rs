@@ -274,6 +274,18 @@ fn after_fin_nothing_is_served_and_it_is_told() {
     ));
 }
 
+#[test]
+fn fin_that_waits_for_its_turn_is_told_as_well() {
+    let mut hoard = listed(b"picture");
+    let root = hoard.root.to_string();
+    for _ in 0..limits::CHUM_SERVE_AT_ONCE {
+        hoard.send(4, &json!([root]));
+    }
+    hoard.send(10, &json!([]));
+    hoard.ours.poll();
+    assert!(hoard.ours.events.contains(&ChumEvent::PeerDone));
+}
+
 /// The connection is closed when the end is told, so the last answer goes out before it.
 #[test]
 fn the_answer_to_fin_goes_out_before_the_end_is_told() {

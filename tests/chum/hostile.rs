@@ -178,6 +178,24 @@ const SCENES: &[(&str, Scene, &[&str])] = &[
         &["id_for_object"],
     ),
     (
+        "an id object that is there as an object",
+        |puppet| {
+            let alice = Object::new_id("Person").with("email", "alice@example.com");
+            let alice = puppet.serve(&write(&alice), &json!([]));
+            puppet.reply(6, &alice.to_string(), Reply::Data(json!("not this")));
+            puppet
+                .roots
+                .push(json!({"type": "id", "idHash": alice.to_string(),
+                "oneType": "Person"}));
+            let root = note("root").with("uses", Value::list([alice]));
+            let children = json!([child("object", &alice.to_string())]);
+            let root = puppet.serve(&write(&root), &children);
+            puppet.roots.push(unversioned(root));
+            vec![root]
+        },
+        &["wrong_hash"],
+    ),
+    (
         "a child that is no hash",
         |puppet| with_children(puppet, json!([child("object", "../../x")])),
         &["entry_not_a_hash"],
@@ -397,6 +415,49 @@ fn what_is_wrong_with_a_root_is_named_and_the_rest_arrives() {
             "{name}"
         );
         assert!(puppet.ours.store.files().count() <= 1, "{name}: files");
+    }
+}
+
+/// A deployed peer lists two versions that were made at once without their merge: none of them is lost.
+#[test]
+fn versions_of_equal_depth_are_both_merged() {
+    let mut puppet = Puppet::new(config());
+    let tagged = |tag: &str| doc("d", tag).with("tags", Value::list([tag]));
+    for tag in ["a", "b"] {
+        let data = tagged(tag);
+        let edge = serve_edge(&mut puppet, &data);
+        puppet.roots.push(node(edge, &data, "Doc"));
+    }
+    puppet.start(Micros::secs(20));
+    let id = recipes().id_hash(&tagged("a")).expect("an id");
+    let (_, data) = puppet.ours.store.newest(&recipes(), &id).expect("a head");
+    assert_eq!(data.get("tags"), Some(&Value::list(["a", "b"])));
+    // And that is all: there are the two, their merge, its data, and the edge of it that others make.
+    let before = puppet.ours.store.objects().count();
+    puppet.run(Micros::secs(60));
+    assert_eq!(puppet.ours.store.objects().count(), before);
+}
+
+/// A list in the wrong order: the older version comes as a part of the newer one, and is no news behind it.
+#[test]
+fn versions_that_are_listed_newest_first_are_merged_in_one_round() {
+    let mut puppet = Puppet::new(config());
+    let (old, new) = (doc("d", "old"), doc("d", "new"));
+    let edge = serve_edge(&mut puppet, &old);
+    let data = puppet.serve(&write(&new), &json!([]));
+    let of_edge = VersionNode::edge(hash(&old), Millis(1_000));
+    let change = VersionNode::next(Some((edge, &of_edge)), data, Millis(2_000)).object();
+    let children = [data, edge, hash(&old)].map(|hash| child("object", &hash.to_string()));
+    let change = puppet.serve(&write(&change), &json!(children));
+    puppet.roots = vec![node(change, &new, "Doc"), node(edge, &old, "Doc")];
+    puppet.start(Micros::secs(20));
+    assert_eq!(puppet.ours.troubles(), Vec::<&str>::new());
+    let id = recipes().id_hash(&new).expect("an id");
+    let (_, newest) = puppet.ours.store.newest(&recipes(), &id).expect("a head");
+    assert_eq!(newest, new);
+    for node in [edge, change] {
+        let presence = puppet.ours.store.presence(&Reference::Object(node));
+        assert_eq!(presence, Presence::Merged);
     }
 }
 
