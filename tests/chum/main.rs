@@ -1,8 +1,12 @@
 //! CHUM between two machines in memory.
 
+mod greedy;
+mod hostile;
+mod lists;
 mod losses;
 mod net;
 mod pair;
+mod puppet;
 mod syncing;
 mod transcript;
 #[path = "../support/vectors.rs"]

@@ -239,7 +239,7 @@ impl Side {
             events: Vec::new(),
         };
         let sync = Recorded::Text("synchronisation".into());
-        assert_eq!(side.poll(), [sync.clone()]);
+        assert_eq!(side.poll(), std::slice::from_ref(&sync));
         side.hears(&sync);
         side
     }
