@@ -210,6 +210,9 @@ impl Chum {
 
     /// The connection is gone. The last event tells what was done.
     pub fn closed(&mut self) {
+        // Nothing can be sent any more, whether it had ended before or not.
+        self.out.clear();
+        self.queued = 0;
         if !self.ended {
             self.rpc.closed();
             self.end(None);
@@ -267,7 +270,11 @@ impl Chum {
             }
             return Some(ChumOutput::Send(Kind::Text));
         }
-        if let Some(event) = self.events.pop_front() {
+        // What was answered last is sent before the end is told.
+        let is_last = self.ended && self.events.len() == 1;
+        if !(is_last && !self.out.is_empty())
+            && let Some(event) = self.events.pop_front()
+        {
             return Some(ChumOutput::Event(event));
         }
         if let Some((id, ask)) = self.asks.queue.pop_front() {
@@ -276,7 +283,7 @@ impl Chum {
         let (kind, message) = self.out.pop_front()?;
         self.queued -= message.len();
         *bytes = message;
-        if self.queued < self.config.ahead {
+        if self.queued < self.config.ahead && !self.ended {
             self.pump(now);
         }
         Some(ChumOutput::Send(kind))
@@ -434,6 +441,10 @@ impl Chum {
     fn end(&mut self, fault: Option<ChumFault>) {
         self.ended = true;
         self.asks.queue.clear();
+        if fault.is_some() {
+            self.out.clear();
+            self.queued = 0;
+        }
         let log = ChumLog {
             sent: core::mem::take(&mut self.exporter.sent),
             received: core::mem::take(&mut self.importer.received),
