@@ -239,9 +239,14 @@ impl MemoryStore {
         let head = self.head(&id).zip(before.as_ref());
         let node = VersionNode::next(head, data, now);
         let (hash, text) = node.write(recipes)?;
-        let (same, _) = VersionNode::edge(data, node.created).write(recipes)?;
+        // Others may name it so in what they merge.
+        let (same, same_text) = VersionNode::edge(data, node.created).write(recipes)?;
         self.write(Write {
-            texts: [(Reference::Object(hash), text)].into(),
+            texts: [
+                (Reference::Object(hash), text),
+                (Reference::Object(same), same_text),
+            ]
+            .into(),
             merged: [hash, same].into(),
             head: Some(NewHead {
                 id,

@@ -312,7 +312,7 @@ impl Importer {
     }
 
     /// Writes version nodes, the last of which is the new head. Whatever says the same as one of them is merged from
-    /// then on, too.
+    /// then on, too, and stored with it: what is merged counts as there when it is a part of something else.
     fn new_head(
         &mut self,
         no: TaskNo,
@@ -329,9 +329,12 @@ impl Importer {
         for node in nodes {
             let (hash, text) = node.write(&self.recipes).map_err(|_| Trouble::Merge)?;
             let edge = VersionNode::edge(node.data, node.created);
-            let (same, _) = edge.write(&self.recipes).map_err(|_| Trouble::Merge)?;
+            let (same, same_text) = edge.write(&self.recipes).map_err(|_| Trouble::Merge)?;
             merged.extend([hash, same]);
             texts.push((Reference::Object(hash), text));
+            if same != hash {
+                texts.push((Reference::Object(same), same_text));
+            }
             head = Some((hash, node.data, node.created));
         }
         let Some(group) = self.group_of_task(no) else {
