@@ -110,13 +110,18 @@ impl Importer {
 
     /// An unfinished file is not wanted any more.
     fn drop_file(&mut self, task: &Task, work: &mut Work<'_>) {
-        if let Step::File(file) = &task.step {
-            if let Some(request) = file.request {
-                self.requests.remove(&request);
-                work.rpc.cancel(request);
+        let no = match &task.step {
+            Step::File(file) => {
+                if let Some(request) = file.request {
+                    self.requests.remove(&request);
+                    work.rpc.cancel(request);
+                }
+                file.file
             }
-            self.ask(For::Nobody, Ask::Discard(file.file), work);
-        }
+            Step::Closing(_, no, _) => *no,
+            _ => return,
+        };
+        self.ask(For::Nobody, Ask::Discard(no), work);
     }
 
     // --- one at a time -------------------------------------------------------------------------------------------
@@ -527,7 +532,7 @@ impl Importer {
         file.request = None;
         let (what, no_file) = (file.reference, file.file);
         if file.digest() == *what.bytes() {
-            task.step = Step::Closing(what, file.bytes);
+            task.step = Step::Closing(what, no_file, file.bytes);
             let close = Ask::Close {
                 file: no_file,
                 reference: what,
@@ -619,7 +624,7 @@ impl Importer {
                 self.keep_version(no, &arrived);
                 self.stored(now, no, arrived.reference, bytes, work, told);
             }
-            (Step::Closing(what, bytes), Answer::Done) => {
+            (Step::Closing(what, _, bytes), Answer::Done) => {
                 self.stored(now, no, what, bytes, work, told);
             }
             (Step::NodeData(arrived), Answer::Texts(texts)) => {

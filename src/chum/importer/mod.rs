@@ -58,6 +58,8 @@ pub(super) struct Importer {
     /// Refused roots that were reported.
     reported: BTreeSet<Key>,
     round: Round,
+    /// When its list came.
+    began: Micros,
     rounds: u64,
     poll_now: bool,
     pub(super) received: Transferred,
@@ -140,6 +142,7 @@ impl Importer {
             later: Later::default(),
             reported: BTreeSet::new(),
             round: Round::default(),
+            began: Micros::default(),
             rounds: 0,
             poll_now: false,
             received: Transferred::default(),
@@ -295,6 +298,7 @@ impl Importer {
             }
         }
         self.round.roots = left.len() as u64;
+        self.began = now.mono;
         self.later.keep(|root| offered.contains(root));
         self.reported.retain(|root| offered.contains(root));
         self.groups.clear();
@@ -485,6 +489,7 @@ impl Importer {
     }
 
     fn end_round(&mut self, now: Now, work: &mut Work<'_>, told: &mut Told<'_>) {
+        self.later.looked(self.began);
         let mut round = self.round;
         round.first = self.rounds == 0;
         round.waiting = self.later.count() as u64;

@@ -142,8 +142,8 @@ pub(super) enum Step {
     Writing(Box<Arrived>),
     /// A file.
     File(Box<File>),
-    /// The store, to close a file.
-    Closing(Reference, u64),
+    /// The store, to close a file of so many bytes.
+    Closing(Reference, FileNo, u64),
     /// A version node that is stored, but not merged.
     StoredNode(ObjectHash),
     /// Its data.
