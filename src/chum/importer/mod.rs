@@ -24,7 +24,7 @@ use super::exporter::Work;
 use super::log::Transferred;
 use super::policy::{Offer, Policy, Role, Verdict};
 use super::services::{Service, VERSION};
-use super::store::{Answer, Ask, AskId, Presence};
+use super::store::{Answer, Ask, AskId, FileNo, Presence};
 use super::trouble::{ChumFault, Trouble};
 use crate::limits;
 use crate::objects::{IdHash, ObjectHash, PersonId, Recipes, Reference};
@@ -75,8 +75,10 @@ struct TaskNo(u64);
 enum For {
     Phase,
     Task(TaskNo),
-    /// The parts of a file of this task: only a failure matters.
+    /// A file of this task begins; the question names it.
     File(TaskNo),
+    /// A part of that file.
+    Part(TaskNo, FileNo),
     /// Nobody waits for it.
     Nobody,
 }
@@ -650,7 +652,10 @@ impl Importer {
             }
             (Some(For::Phase), _) => *told.fault = Some(ChumFault::Store),
             (Some(For::Task(no)), answer) => self.task_told(now, no, answer, work, told),
-            (Some(For::File(no)), answer) => self.file_told(now, no, &answer, work, told),
+            (Some(For::File(no)), answer) => self.file_told(now, (no, asked), &answer, work, told),
+            (Some(For::Part(no, file)), answer) => {
+                self.file_told(now, (no, file), &answer, work, told);
+            }
             (Some(For::Nobody) | None, _) => {}
         }
     }

@@ -160,6 +160,13 @@ pub(super) enum Step {
     Merging(Option<(ObjectHash, ObjectHash, Millis)>),
 }
 
+impl Step {
+    /// Whether it is the file of this number that comes.
+    pub(super) fn receives(&self, no: FileNo) -> bool {
+        matches!(self, Self::File(file) if file.file == no)
+    }
+}
+
 /// An object that has come and was checked, but is not stored.
 #[derive(Clone, Debug)]
 pub(super) struct Arrived {
@@ -180,6 +187,10 @@ pub(super) struct File {
     pub(super) request: Option<RequestId>,
     pub(super) hash: Sha256,
     pub(super) bytes: u64,
+    /// Parts that the store has not taken yet.
+    pub(super) untaken: u32,
+    /// All of it has come, with so many empty chunks.
+    pub(super) whole: Option<u64>,
     /// Asked for as text, because binary chunks came empty.
     pub(super) as_text: bool,
 }
