@@ -1,6 +1,6 @@
 //! Faults: at random, or planned.
 
-/// How often what goes wrong, in thousandths of steps (of what a store is asked, for `refuse`).
+/// How often what goes wrong, in thousandths of steps (of what a store is asked, for `refuse` and `rot`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mix {
     /// A connection is cut: what is on its way is lost.
@@ -9,6 +9,8 @@ pub struct Mix {
     pub crash: u32,
     /// A store does not do what it is asked.
     pub refuse: u32,
+    /// A store gives other bytes than those of the file that is asked for.
+    pub rot: u32,
 }
 
 /// A fault that happens once, at a certain moment.

@@ -60,10 +60,12 @@ const CRASH: SyncScenario = SyncScenario {
     script: |world| {
         both_give(world)?;
         let budget = 1 + world.pick(6) as u32;
+        let [cut, crash, refuse] = [[10, 30, 0], [10, 20, 30], [0, 0, 60]][world.pick(3)];
         let mix = Mix {
-            cut: 10,
-            crash: 30,
-            refuse: [0, 20][world.pick(2)],
+            cut,
+            crash,
+            refuse,
+            rot: 0,
         };
         world.faults(mix, budget);
         world.rage(800)
@@ -108,7 +110,7 @@ const TWO_WRITERS: SyncScenario = SyncScenario {
         let mix = Mix {
             cut: 30,
             crash: [0, 10][world.pick(2)],
-            refuse: 0,
+            ..Mix::default()
         };
         world.faults(mix, budget);
         world.rage(600)
@@ -154,7 +156,7 @@ const CHAIN: SyncScenario = SyncScenario {
         let mix = Mix {
             cut: 20,
             crash: [0, 10][world.pick(2)],
-            refuse: 0,
+            ..Mix::default()
         };
         world.faults(mix, budget);
         world.rage(900)
@@ -192,7 +194,7 @@ const UNSHARE: SyncScenario = SyncScenario {
         let mix = Mix {
             cut: 20,
             crash: [0, 20][world.pick(2)],
-            refuse: 0,
+            ..Mix::default()
         };
         world.faults(mix, budget);
         world.rage(600)
@@ -201,7 +203,7 @@ const UNSHARE: SyncScenario = SyncScenario {
 
 const FILES: SyncScenario = SyncScenario {
     name: "sync-files",
-    about: "Files of no, one and several chunks are copied, and the connection is cut within a stream.",
+    about: "Files of no, one and several chunks are copied, and the connection is cut within a stream, and stores fail.",
     required: "A file is there whole or not at all, none is sent twice, and none stays unfinished",
     script: |world| {
         let [alice, bob] = pair(world);
@@ -227,10 +229,13 @@ const FILES: SyncScenario = SyncScenario {
             desk.share(Reference::Object(note), "alice");
         });
         let budget = 1 + world.pick(5) as u32;
+        let [cut, crash, refuse, rot] =
+            [[40, 0, 0, 0], [20, 10, 30, 30], [0, 0, 60, 60]][world.pick(3)];
         let mix = Mix {
-            cut: 40,
-            crash: [0, 10][world.pick(2)],
-            refuse: [0, 20][world.pick(2)],
+            cut,
+            crash,
+            refuse,
+            rot,
         };
         world.faults(mix, budget);
         world.rage(500)

@@ -510,7 +510,8 @@ impl SyncWorld {
             }
         }
         let is_write = matches!(ask, Ask::Write(_) | Ask::Close { .. });
-        let refuses = self.refuses();
+        let can = !matches!(ask, Ask::Discard(_));
+        let refuses = can && self.store_fault(self.mix.refuse, "fails", &ask);
         let of = &mut self.places[place];
         let answer = if refuses {
             Answer::Failed
@@ -533,7 +534,17 @@ impl SyncWorld {
             self.changed(place, conn)?;
             answer
         } else {
-            of.disk.volatile().answer(&self.recipes, conn, id, ask)
+            let is_file = matches!(ask, Ask::Bytes { .. });
+            let rots = is_file && self.store_fault(self.mix.rot, "gives other bytes", &ask);
+            let store = self.places[place].disk.volatile();
+            let mut answer = store.answer(&self.recipes, conn, id, ask);
+            if let Answer::Bytes(Some(piece)) = &mut answer
+                && rots
+                && let Some(first) = piece.bytes.first_mut()
+            {
+                *first ^= 1;
+            }
+            answer
         };
         if is_write && !refuses {
             let at = self.writes;
@@ -554,20 +565,20 @@ impl SyncWorld {
         Ok(())
     }
 
-    fn refuses(&mut self) -> bool {
-        if self.budget == 0 || self.mix.refuse == 0 {
+    /// Whether a fault of a store happens now.
+    fn store_fault(&mut self, rate: u32, what: &str, ask: &Ask) -> bool {
+        if self.budget == 0 || rate == 0 {
             return false;
         }
-        let rate = self.mix.refuse as usize;
-        let refuses = self.chooser.choose(Choice::Store, 1_000) >= 1_000 - rate;
-        if refuses {
+        let strikes = self.chooser.choose(Choice::Store, 1_000) >= 1_000 - rate as usize;
+        if strikes {
             self.budget -= 1;
             for conn in self.links.iter_mut().filter_map(|link| link.conn.as_mut()) {
                 conn.calm = false;
             }
-            self.log(|_| "the store fails".into());
+            self.log(|_| format!("a store {what}: {ask:?}"));
         }
-        refuses
+        strikes
     }
 
     /// A store has changed.
