@@ -292,7 +292,7 @@ impl Chum {
         let (kind, message) = self.out.pop_front()?;
         self.queued -= message.len();
         *bytes = message;
-        if self.queued < self.config.ahead {
+        if self.queued < self.config.ahead && !self.ended {
             self.pump(now);
         }
         Some(ChumOutput::Send(kind))

@@ -70,7 +70,7 @@ pub enum Ask {
 pub struct Write {
     /// Objects and id objects, with their microdata.
     pub texts: Vec<(Reference, String)>,
-    /// Version nodes that are merged from now on.
+    /// Version nodes that are merged from now on. Each is stored, or among `texts`.
     pub merged: Vec<ObjectHash>,
     /// A new head.
     pub head: Option<NewHead>,

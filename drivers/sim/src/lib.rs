@@ -27,6 +27,7 @@ pub mod scenario;
 pub mod shrink;
 mod store;
 pub mod stranger;
+pub mod sync;
 mod trace;
 mod wire;
 mod world;

@@ -14,7 +14,7 @@ use crate::chum::event::ChumEvent;
 use crate::chum::exporter::Work;
 use crate::chum::policy::{Offer, Role, Verdict, is_ours_alone};
 use crate::chum::services::Service;
-use crate::chum::store::{Answer, Ask, Presence, Write};
+use crate::chum::store::{Answer, Ask, FileNo, Presence, Write};
 use crate::chum::trouble::Trouble;
 use crate::chum::version::VersionNode;
 use crate::objects::{IdHash, ObjectHash, ReadLimits, Reference, references};
@@ -122,13 +122,18 @@ impl Importer {
 
     /// An unfinished file is not wanted any more.
     fn drop_file(&mut self, task: &Task, work: &mut Work<'_>) {
-        if let Step::File(file) = &task.step {
-            if let Some(request) = file.request {
-                self.requests.remove(&request);
-                work.rpc.cancel(request);
+        let no = match &task.step {
+            Step::File(file) => {
+                if let Some(request) = file.request {
+                    self.requests.remove(&request);
+                    work.rpc.cancel(request);
+                }
+                file.file
             }
-            self.ask(For::Nobody, Ask::Discard(file.file), work);
-        }
+            Step::Closing(_, no, _) => *no,
+            _ => return,
+        };
+        self.ask(For::Nobody, Ask::Discard(no), work);
     }
 
     // --- one at a time -------------------------------------------------------------------------------------------
@@ -481,6 +486,8 @@ impl Importer {
             request: None,
             hash: Sha256::new(),
             bytes: 0,
+            untaken: 1,
+            whole: None,
             as_text,
         }));
         let encoding = match what {
@@ -517,24 +524,35 @@ impl Importer {
             return self.task_failed(now, no, trouble, work, told);
         }
         file.hash.update(&bytes);
+        file.untaken += 1;
+        let part = For::Part(no, file.file);
         let append = Ask::Append {
             file: file.file,
             bytes: core::mem::take(bytes),
         };
-        self.ask(For::File(no), append, work);
+        self.ask(part, append, work);
     }
 
-    /// The store could not take a part of a file.
+    /// The store has taken a part of a file, or could not.
     pub(super) fn file_told(
         &mut self,
         now: Now,
-        no: TaskNo,
+        (no, of): (TaskNo, FileNo),
         answer: &Answer,
         work: &mut Work<'_>,
         told: &mut Told<'_>,
     ) {
+        let step = self.tasks.get_mut(&no).map(|task| &mut task.step);
+        // It can be a file that was given up meanwhile.
+        let Some(Step::File(file)) = step.filter(|step| step.receives(of)) else {
+            return;
+        };
         if *answer != Answer::Done {
-            self.task_failed(now, no, Trouble::Store, work, told);
+            return self.task_failed(now, no, Trouble::Store, work, told);
+        }
+        file.untaken = file.untaken.saturating_sub(1);
+        if let Some(empty_chunks) = file.whole.filter(|_| file.untaken == 0) {
+            self.file_whole(now, no, empty_chunks, work, told);
         }
     }
 
@@ -553,9 +571,31 @@ impl Importer {
             return;
         };
         file.request = None;
+        // Until the store has taken all of it: a file that lacks a part would be closed else.
+        file.whole = Some(empty_chunks);
+        if file.untaken == 0 {
+            self.file_whole(now, no, empty_chunks, work, told);
+        }
+    }
+
+    /// A file has come, and the store has all of it.
+    fn file_whole(
+        &mut self,
+        now: Now,
+        no: TaskNo,
+        empty_chunks: u64,
+        work: &mut Work<'_>,
+        told: &mut Told<'_>,
+    ) {
+        let Some(task) = self.tasks.get_mut(&no) else {
+            return;
+        };
+        let Step::File(file) = &mut task.step else {
+            return;
+        };
         let (what, no_file) = (file.reference, file.file);
         if file.digest() == *what.bytes() {
-            task.step = Step::Closing(what, file.bytes);
+            task.step = Step::Closing(what, no_file, file.bytes);
             let close = Ask::Close {
                 file: no_file,
                 reference: what,
@@ -647,7 +687,7 @@ impl Importer {
                 self.keep_version(no, &arrived);
                 self.stored(now, no, arrived.reference, bytes, work, told);
             }
-            (Step::Closing(what, bytes), Answer::Done) => {
+            (Step::Closing(what, _, bytes), Answer::Done) => {
                 self.stored(now, no, what, bytes, work, told);
             }
             (Step::NodeData(arrived), Answer::Texts(texts)) => {

@@ -76,6 +76,11 @@ impl Later {
         self.0.retain(|root, _| offered(root));
     }
 
+    /// A round is over that began then: what was due and has not failed again is there.
+    pub(super) fn looked(&mut self, began: Micros) {
+        self.0.retain(|_, tried| tried.again > began);
+    }
+
     pub(super) fn count(&self) -> usize {
         self.0.len()
     }

@@ -312,7 +312,7 @@ impl Importer {
     }
 
     /// Writes version nodes, the last of which is the new head. Whatever says the same as one of them is merged from
-    /// then on, too.
+    /// then on, too, and stored with it: what is merged counts as there when it is a part of something else.
     fn new_head(
         &mut self,
         no: TaskNo,

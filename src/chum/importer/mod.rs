@@ -24,7 +24,7 @@ use super::exporter::Work;
 use super::log::Transferred;
 use super::policy::{Offer, Policy, Role, Verdict};
 use super::services::{Service, VERSION};
-use super::store::{Answer, Ask, AskId, Presence};
+use super::store::{Answer, Ask, AskId, FileNo, Presence};
 use super::trouble::{ChumFault, Trouble};
 use crate::limits;
 use crate::objects::{IdHash, ObjectHash, PersonId, Recipes, Reference};
@@ -60,6 +60,8 @@ pub(super) struct Importer {
     /// Roots that were refused when they had come: they are not fetched again.
     turned_away: BTreeSet<Reference>,
     round: Round,
+    /// When its list came.
+    began: Micros,
     rounds: u64,
     poll_now: bool,
     pub(super) received: Transferred,
@@ -75,8 +77,10 @@ struct TaskNo(u64);
 enum For {
     Phase,
     Task(TaskNo),
-    /// The parts of a file of this task: only a failure matters.
+    /// A file of this task begins; the question names it.
     File(TaskNo),
+    /// A part of that file.
+    Part(TaskNo, FileNo),
     /// Nobody waits for it.
     Nobody,
 }
@@ -143,6 +147,7 @@ impl Importer {
             reported: BTreeSet::new(),
             turned_away: BTreeSet::new(),
             round: Round::default(),
+            began: Micros::default(),
             rounds: 0,
             poll_now: false,
             received: Transferred::default(),
@@ -313,6 +318,7 @@ impl Importer {
             }
         }
         self.round.roots = left.len() as u64;
+        self.began = now.mono;
         self.later.keep(|root| offered.contains(root));
         self.reported.retain(|root| offered.contains(root));
         self.groups.clear();
@@ -507,6 +513,7 @@ impl Importer {
     }
 
     fn end_round(&mut self, now: Now, work: &mut Work<'_>, told: &mut Told<'_>) {
+        self.later.looked(self.began);
         let mut round = self.round;
         round.first = self.rounds == 0;
         round.waiting = self.later.count() as u64;
@@ -667,7 +674,10 @@ impl Importer {
             }
             (Some(For::Phase), _) => *told.fault = Some(ChumFault::Store),
             (Some(For::Task(no)), answer) => self.task_told(now, no, answer, work, told),
-            (Some(For::File(no)), answer) => self.file_told(now, no, &answer, work, told),
+            (Some(For::File(no)), answer) => self.file_told(now, (no, asked), &answer, work, told),
+            (Some(For::Part(no, file)), answer) => {
+                self.file_told(now, (no, file), &answer, work, told);
+            }
             (Some(For::Nobody) | None, _) => {}
         }
     }

@@ -153,8 +153,8 @@ pub(super) enum Step {
     Writing(Box<Arrived>),
     /// A file.
     File(Box<File>),
-    /// The store, to close a file.
-    Closing(Reference, u64),
+    /// The store, to close a file of so many bytes.
+    Closing(Reference, FileNo, u64),
     /// A version node that is stored, but not merged.
     StoredNode(ObjectHash),
     /// Its data.
@@ -169,6 +169,13 @@ pub(super) enum Step {
     HeadData(Box<(ObjectHash, VersionNode)>),
     /// The store, to take the new head.
     Merging(Option<(ObjectHash, ObjectHash, Millis)>),
+}
+
+impl Step {
+    /// Whether it is the file of this number that comes.
+    pub(super) fn receives(&self, no: FileNo) -> bool {
+        matches!(self, Self::File(file) if file.file == no)
+    }
 }
 
 /// An object that has come and was checked, but is not stored.
@@ -191,6 +198,10 @@ pub(super) struct File {
     pub(super) request: Option<RequestId>,
     pub(super) hash: Sha256,
     pub(super) bytes: u64,
+    /// Parts that the store has not taken yet.
+    pub(super) untaken: u32,
+    /// All of it has come, with so many empty chunks.
+    pub(super) whole: Option<u64>,
     /// Asked for as text, because binary chunks came empty.
     pub(super) as_text: bool,
 }
