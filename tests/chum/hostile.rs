@@ -450,7 +450,7 @@ fn versions_that_are_listed_newest_first_are_merged_in_one_round() {
     let children = [data, edge, hash(&old)].map(|hash| child("object", &hash.to_string()));
     let change = puppet.serve(&write(&change), &json!(children));
     puppet.roots = vec![node(change, &new, "Doc"), node(edge, &old, "Doc")];
-    puppet.start(Micros::secs(20));
+    puppet.start(Micros::secs(1));
     assert_eq!(puppet.ours.troubles(), Vec::<&str>::new());
     let id = recipes().id_hash(&new).expect("an id");
     let (_, newest) = puppet.ours.store.newest(&recipes(), &id).expect("a head");
