@@ -203,6 +203,15 @@ impl<N: Endpoint> Synchroniser<N> {
         }
     }
 
+    /// The policy takes more than before: what it refused is looked at again, of everybody who is connected.
+    pub fn policy_changed(&mut self, now: Now) {
+        self.now = now;
+        for (conn, link) in &mut self.links {
+            link.chum.policy_changed(now);
+            self.ready.insert(*conn);
+        }
+    }
+
     fn store(&mut self, of: For, record: Deed) -> Put {
         let id = StoreId(self.next);
         self.next += 1;

@@ -438,9 +438,9 @@ fn versions_of_equal_depth_are_both_merged() {
     assert_eq!(puppet.ours.store.objects().count(), before);
 }
 
-/// A list in the wrong order: the older version comes as a part of the newer one, and is no news behind it.
+/// A list in the wrong order: the older version comes as a part of the newer one, and makes no other version of it.
 #[test]
-fn versions_that_are_listed_newest_first_are_merged_in_one_round() {
+fn versions_that_are_listed_newest_first_make_no_other_one() {
     let mut puppet = Puppet::new(config());
     let (old, new) = (doc("d", "old"), doc("d", "new"));
     let edge = serve_edge(&mut puppet, &old);
@@ -450,7 +450,7 @@ fn versions_that_are_listed_newest_first_are_merged_in_one_round() {
     let children = [data, edge, hash(&old)].map(|hash| child("object", &hash.to_string()));
     let change = puppet.serve(&write(&change), &json!(children));
     puppet.roots = vec![node(change, &new, "Doc"), node(edge, &old, "Doc")];
-    puppet.start(Micros::secs(20));
+    puppet.start(Micros::secs(7));
     assert_eq!(puppet.ours.troubles(), Vec::<&str>::new());
     let id = recipes().id_hash(&new).expect("an id");
     let (_, newest) = puppet.ours.store.newest(&recipes(), &id).expect("a head");
@@ -459,6 +459,8 @@ fn versions_that_are_listed_newest_first_are_merged_in_one_round() {
         let presence = puppet.ours.store.presence(&Reference::Object(node));
         assert_eq!(presence, Presence::Merged);
     }
+    // Both, their data, the id object, and the edge of the newer one.
+    assert_eq!(puppet.ours.store.objects().count(), 6);
 }
 
 #[test]
