@@ -36,7 +36,7 @@ pub use machine::{Chum, ChumOutput};
 pub use memory::MemoryStore;
 pub use merge::{Side, merge};
 pub use named::name_of;
-pub use policy::{DefaultPolicy, Offer, Policy, Role, Rule, Verdict, channel_of_two};
+pub use policy::{DefaultPolicy, Offer, Policy, Role, Rule, Verdict};
 pub use services::{Refusal, SYNCHRONISATION, Service, VERSION};
 pub use store::{Answer, Ask, AskId, FileNo, Grant, NewHead, Piece, Presence, Write};
 pub use synchroniser::{Deed, Endpoint, Reply, SyncEvent, Synchroniser};

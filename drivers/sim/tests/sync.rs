@@ -84,7 +84,10 @@ fn one_fault_at_every_position_is_survived() {
             runs += 1;
         }
     }
-    println!("{runs} runs with one fault: every position, in {} orders", orders().len());
+    println!(
+        "{runs} runs with one fault: every position, in {} orders",
+        orders().len()
+    );
 }
 
 #[test]
