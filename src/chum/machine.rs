@@ -272,7 +272,7 @@ impl Chum {
         }
         // What was answered last is sent before the end is told.
         let is_last = self.ended && self.events.len() == 1;
-        if !(is_last && !self.out.is_empty())
+        if (!is_last || self.out.is_empty())
             && let Some(event) = self.events.pop_front()
         {
             return Some(ChumOutput::Event(event));
