@@ -48,6 +48,8 @@ pub fn topic(recipes: &Recipes, name: &str) -> Result<Object, WriteFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString as _;
+
     use crate::objects::{ObjectHash, Person};
 
     #[test]
