@@ -212,7 +212,8 @@ fn a_contact_is_shown_what_it_may_see_if_that_is_served() {
     let stored = put(&both.alice, &[text(&file), "--share", "bob@example.com"]);
     put(&both.alice, &[text(&both.alice.dir.path().join("seen"))]);
     let args = ["--relay", both.url.as_str()];
-    let closed = both.alice.start("run", &args);
+    let mut closed = both.alice.start("run", &args);
+    closed.event("online");
     let bob = both.bob.start("run", &args);
     assert_eq!(
         both.bob.run("debug", &["alice@example.com"]).kind(),
