@@ -3,12 +3,16 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use chumwire::chum::{Answer, Ask, AskId, NewHead, Presence, VersionNode, Write};
 use chumwire::contact::ContactInstance;
 use chumwire::crypto::Random;
+use chumwire::io::ConnId;
+use chumwire::objects::{FileHash, Object, ObjectHash, Recipes, Reference};
 use chumwire::pairing::InvitationId;
 use redb::StorageBackend;
 
 use super::*;
+use crate::home::Objects;
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -329,4 +333,136 @@ fn a_store_of_a_newer_program_is_left_alone() {
 fn a_store_without_its_form_is_damaged() {
     let disk = Disk::with(Vec::new(), usize::MAX);
     assert!(open(&disk).is_err());
+}
+
+/// What a CHUM writes: each refers to the one before it.
+fn deeds() -> Vec<(Reference, Vec<Ask>)> {
+    let recipes = Recipes::known();
+    let mut deeds = Vec::new();
+    let text = |object: &Object| recipes.write(object).expect("a recipe");
+    let mut last: Option<ObjectHash> = None;
+    let mut head = None;
+    let id = chumwire::objects::IdHash([9; 32]);
+    for n in 0..40_u32 {
+        // A file, inline; then an object that names it, then a version whose data that is.
+        let bytes = vec![n as u8; 100 * n as usize];
+        let file = Reference::Blob(FileHash::of(&bytes));
+        let name = AskId(u64::from(n));
+        let close = Ask::Close {
+            file: name,
+            reference: file,
+        };
+        let append = Ask::Append { file: name, bytes };
+        deeds.push((file, vec![Ask::Open, append, close]));
+        let mut entry = Object::new("LinkedListEntry").with("data", ObjectHash([n as u8; 32]));
+        if let Some(last) = last {
+            entry = entry.with("previous", last);
+        }
+        let entry = text(&entry);
+        let hash = ObjectHash::of(&entry);
+        last = Some(hash);
+        let write = |texts, merged, head| {
+            Ask::Write(Write {
+                texts,
+                merged,
+                head,
+            })
+        };
+        let object = Reference::Object(hash);
+        deeds.push((object, vec![write(vec![(object, entry)], vec![], None)]));
+        let node = VersionNode::edge(hash, Millis(u64::from(n)));
+        let (new, node) = node.write(&recipes).expect("a node");
+        let object = Reference::Object(new);
+        let change = NewHead { id, old: head, new };
+        head = Some(new);
+        deeds.push((
+            object,
+            vec![write(vec![(object, node)], vec![new], Some(change))],
+        ));
+    }
+    deeds
+}
+
+/// Does all of it until the power fails; tells how much was said to be safe, and how much was answered.
+fn receive(disk: &Arc<Mutex<Disk>>, dir: &Path) -> (usize, usize) {
+    let Ok(store) = open(disk) else { return (0, 0) };
+    let Ok(objects) = Objects::open(store.database(), dir, Recipes::known()) else {
+        return (0, 0);
+    };
+    let (mut safe, mut done) = (0, 0);
+    for (n, (_, asks)) in deeds().into_iter().enumerate() {
+        for (part, ask) in asks.into_iter().enumerate() {
+            let id = match &ask {
+                Ask::Open => AskId((n / 3) as u64),
+                _ => AskId(1_000 + (n * 10 + part) as u64),
+            };
+            if objects.answer(ConnId(0), id, ask) != Answer::Done {
+                return (safe, done);
+            }
+        }
+        done = n + 1;
+        if n % 10 == 9 {
+            match objects.sync() {
+                Ok(()) => safe = done,
+                Err(_) => return (safe, done),
+            }
+        }
+    }
+    (safe, done)
+}
+
+#[test]
+fn what_is_received_survives_a_power_failure_in_its_order() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let before = before();
+    let whole = Disk::with(before.clone(), usize::MAX);
+    let all = deeds();
+    assert_eq!(receive(&whole, dir.path()).1, all.len());
+    let writes = whole.lock().expect("no test panics with it").done;
+    assert!(writes > 40, "{writes}");
+    for left in 0..writes {
+        let disk = Disk::with(before.clone(), left);
+        let (safe, _) = receive(&disk, dir.path());
+        let disk = disk.lock().expect("no test panics with it");
+        for kept in [
+            Survive::Nothing,
+            Survive::FirstHalf,
+            Survive::Torn,
+            Survive::Everything,
+        ] {
+            let case = format!("power failed after {left} writes, {kept:?} survived");
+            let store = open(&Disk::with(disk.after(kept), usize::MAX)).expect(&case);
+            let objects = Objects::open(store.database(), dir.path(), Recipes::known());
+            let objects = objects.expect(&case);
+            let what = all.iter().map(|(reference, _)| *reference).collect();
+            let answer = objects.answer(ConnId(1), AskId(0), Ask::Presence(what));
+            let Answer::Presence(found) = answer else {
+                panic!("{case}: {answer:?}")
+            };
+            let there = found
+                .iter()
+                .take_while(|is| **is != Presence::Absent)
+                .count();
+            assert!(there >= safe, "{case}: {there} of {safe} are there");
+            let behind = &found[there..];
+            assert!(
+                behind.iter().all(|is| *is == Presence::Absent),
+                "{case}: something is there without what was before it: {found:?}"
+            );
+            // A version that is there is merged, and the head is the last of them.
+            for (n, is) in found[..there].iter().enumerate() {
+                let is_due = if n % 3 == 2 {
+                    Presence::Merged
+                } else {
+                    Presence::Stored
+                };
+                assert_eq!(*is, is_due, "{case}: {n}");
+            }
+            let last = (0..there).rev().find(|n| n % 3 == 2).map(|n| all[n].0);
+            let head = objects
+                .head(chumwire::objects::IdHash([9; 32]))
+                .expect(&case);
+            assert_eq!(head.map(Reference::Object), last, "{case}");
+        }
+    }
 }
