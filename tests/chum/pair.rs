@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chumwire::chum::{
-    Chum, ChumConfig, ChumEvent, ChumOutput, DefaultPolicy, MemoryStore, Policy, Verdict,
+    Chum, ChumConfig, ChumEvent, ChumOutput, DefaultPolicy, MemoryStore, Peer, Policy, Verdict,
 };
 use chumwire::io::{Kind, Message};
 use chumwire::objects::{Instance, Kind as Value, Object, Person, PersonId, Recipe, Recipes, Rule};
@@ -16,6 +16,16 @@ pub(crate) fn person(name: &str) -> PersonId {
         email: format!("{name}@example.com"),
     }
     .id()
+}
+
+/// An instance of that person, as it is known to another person.
+pub(crate) fn peer(own: &str, name: &str) -> Peer {
+    let (own, person) = (person(own), person(name));
+    Peer {
+        own,
+        person,
+        instance: person.0,
+    }
 }
 
 /// The known recipes, and two of the tests: a note without and a document with versions.
@@ -79,7 +89,7 @@ pub(crate) struct End {
 impl End {
     pub(crate) fn new(
         config: ChumConfig,
-        peer: PersonId,
+        peer: Peer,
         store: MemoryStore,
         policy: impl Policy + 'static,
         now: Now,
@@ -138,8 +148,14 @@ impl Pair {
         };
         let [a, b] = stores;
         let ends = [
-            End::new(config.clone(), person("bob"), a, policy("alice"), now),
-            End::new(config, person("alice"), b, policy("bob"), now),
+            End::new(
+                config.clone(),
+                peer("alice", "bob"),
+                a,
+                policy("alice"),
+                now,
+            ),
+            End::new(config, peer("bob", "alice"), b, policy("bob"), now),
         ];
         Self { now, ends }
     }
