@@ -1,5 +1,6 @@
 //! The exporter: it serves what this instance has to the person at the other end (spec 11, "Exporter").
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -468,7 +469,7 @@ impl Exporter {
         if journal != before {
             // Nobody waits for it: a list that was given and is not in the journal is unknown, and all is given then.
             work.asks.ask(Ask::Write(Write {
-                journal: Some((self.person, journal.write())),
+                journal: Some(Box::new((self.person, journal.write()))),
                 ..Write::default()
             }));
         }

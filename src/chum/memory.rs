@@ -115,8 +115,8 @@ impl MemoryStore {
             self.texts.entry(*reference.bytes()).or_insert(text);
         }
         self.merged.extend(write.merged);
-        self.journals.extend(write.journal);
-        self.cursors.extend(write.cursor);
+        self.journals.extend(write.journal.map(|journal| *journal));
+        self.cursors.extend(write.cursor.map(|cursor| *cursor));
         self.generation += u64::from(write.raise);
         Answer::Done
     }

@@ -10,6 +10,7 @@
 //!
 //! Children are written before what refers to them, so no crash leaves an object without its children.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -82,9 +83,9 @@ pub struct Write {
     /// A new head.
     pub head: Option<NewHead>,
     /// What was listed for this person, as a whole; the bytes mean nothing to the store.
-    pub journal: Option<(PersonId, Vec<u8>)>,
+    pub journal: Option<Box<(PersonId, Vec<u8>)>>,
     /// What was settled with this peer; the text means nothing to the store.
-    pub cursor: Option<(Peer, String)>,
+    pub cursor: Option<Box<(Peer, String)>>,
     /// The store's generation becomes the next one: all that was settled is looked at again. It is to be raised, too,
     /// whenever something is deleted that was received, or the store was repaired.
     pub raise: bool,

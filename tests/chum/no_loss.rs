@@ -164,6 +164,8 @@ fn run(seed: u64, control: Control) -> (bool, usize) {
     (loses, parts.count())
 }
 
+/// `CHUMWIRE_RUNS`, say 10 000; they take 15 s.
+#[allow(clippy::disallowed_methods)]
 fn runs() -> u64 {
     let runs = std::env::var("CHUMWIRE_RUNS").ok();
     runs.and_then(|runs| runs.parse().ok()).unwrap_or(1_500)

@@ -81,6 +81,7 @@ pub(crate) fn note(text: &str) -> Object {
 pub(crate) struct End {
     pub(crate) chum: Chum,
     pub(crate) store: MemoryStore,
+    recipes: Recipes,
     pub(crate) events: Vec<ChumEvent>,
     pub(crate) inbox: VecDeque<(Kind, Vec<u8>)>,
     pub(crate) sent: Vec<(Kind, Vec<u8>)>,
@@ -97,6 +98,7 @@ impl End {
         Self {
             chum: Chum::new(now, config, peer, recipes(), Arc::new(policy)),
             store,
+            recipes: recipes(),
             events: Vec::new(),
             inbox: VecDeque::new(),
             sent: Vec::new(),
@@ -124,7 +126,7 @@ impl End {
                     to.push_back(message);
                 }
                 ChumOutput::Ask { id, ask } => {
-                    let answer = self.store.answer(&recipes(), 0, id, ask);
+                    let answer = self.store.answer(&self.recipes, 0, id, ask);
                     self.chum.answered(now, id, answer);
                 }
                 ChumOutput::Event(event) => self.events.push(event),

@@ -293,7 +293,7 @@ fn what_is_granted_again_or_in_another_shape_is_new() {
     assert_eq!(sixth["roots"][0]["type"], "version_node");
     // The journal is lost: all is new, and the old list is known by its digest still.
     let write = chumwire::chum::Write {
-        journal: Some((person("alice"), b"no journal".to_vec())),
+        journal: Some(Box::new((person("alice"), b"no journal".to_vec()))),
         ..Default::default()
     };
     let ask = Ask::Write(write);
@@ -564,6 +564,7 @@ fn a_round_is_without_cursor_after_a_day_and_whenever_what_was_settled_may_not_b
 
 // --- two of ours -----------------------------------------------------------------------------------------------------
 
+#[allow(clippy::disallowed_methods)]
 /// Bytes that both sent on a connection of this length, and what it took.
 fn connection(stores: [MemoryStore; 2], config: &ChumConfig) -> ([MemoryStore; 2], usize, f64) {
     let began = Instant::now();

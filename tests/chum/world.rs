@@ -129,7 +129,7 @@ impl World {
 
     pub(crate) fn lose_journal(&mut self) {
         let write = Write {
-            journal: Some((person("bob"), Vec::new())),
+            journal: Some(Box::new((person("bob"), Vec::new()))),
             ..Write::default()
         };
         self.stores[ALICE].answer(&self.recipes, 99, AskId(0), Ask::Write(write));
@@ -250,7 +250,7 @@ impl World {
                 list["digest"], list["stamp"], self.walls[place],
             );
             let write = Write {
-                cursor: Some((self.bob(place), text)),
+                cursor: Some(Box::new((self.bob(place), text))),
                 ..Write::default()
             };
             self.stores[place].answer(&self.recipes, 99, AskId(0), Ask::Write(write));

@@ -12,6 +12,7 @@ mod merging;
 mod since;
 mod task;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -512,7 +513,8 @@ impl Importer {
                 // Version nodes come after all else.
                 let groups = core::mem::take(&mut self.groups);
                 self.group_of.clear();
-                self.ready.extend(groups.into_iter().map(Job::Group));
+                let groups = groups.into_iter().map(Box::new);
+                self.ready.extend(groups.map(Job::Group));
             }
             let Some(job) = self.ready.pop_front() else {
                 break;

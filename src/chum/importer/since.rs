@@ -2,6 +2,7 @@
 //! all of a round is settled, and not before.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -249,7 +250,7 @@ impl Importer {
         if round.kept.as_ref() == Some(&settled) {
             return None;
         }
-        let cursor = Some((self.peer, settled.write()));
+        let cursor = Some(Box::new((self.peer, settled.write())));
         Some(Write {
             cursor,
             ..Write::default()

@@ -21,7 +21,7 @@ pub(super) enum Job {
     /// An entry that is no version node.
     Root(Root),
     /// The version nodes of one thing, in the order of the list.
-    Group(Group),
+    Group(Box<Group>),
 }
 
 /// The version nodes of one thing that are not merged yet.

@@ -287,11 +287,11 @@ impl Objects {
             for node in &write.merged {
                 merged.insert(&node.0, ())?;
             }
-            if let Some((person, journal)) = &write.journal {
+            if let Some((person, journal)) = write.journal.as_deref() {
                 let mut journals = transaction.open_table(JOURNALS)?;
                 journals.insert(&person.0, journal.as_slice())?;
             }
-            if let Some((peer, settled)) = &write.cursor {
+            if let Some((peer, settled)) = write.cursor.as_deref() {
                 let mut cursors = transaction.open_table(CURSORS)?;
                 cursors.insert(&peer_key(*peer), settled.as_str())?;
             }
