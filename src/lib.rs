@@ -66,6 +66,7 @@ extern crate alloc;
 
 mod canon;
 pub mod channel;
+pub mod channels;
 pub mod chum;
 pub mod contact;
 pub mod crypto;

@@ -40,7 +40,7 @@ pub use memory::MemoryStore;
 pub use merge::{Side, merge};
 pub use named::name_of;
 pub use peer::Peer;
-pub use policy::{DefaultPolicy, Offer, Policy, Role, Rule, Verdict, channel_of_two};
+pub use policy::{DefaultPolicy, Offer, Policy, Role, Rule, Verdict};
 pub use services::{Refusal, SYNCHRONISATION, Service, VERSION};
 pub use since::{Cursor, ROOTS_SINCE, RootsSince, list_digest, read_since};
 pub use store::{Answer, Ask, AskId, FileNo, Grant, NewHead, Piece, Presence, Write};

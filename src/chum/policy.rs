@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
+use crate::channels::topic_name;
 use crate::objects::{IdHash, InstanceId, Object, Person, PersonId, Reference, Value};
 
 /// What a peer offers, or what has come of it.
@@ -144,7 +145,8 @@ impl DefaultPolicy {
         }
         let name = object.get("id").and_then(Value::as_text);
         name.is_some_and(|name| {
-            let of_two = |own: &PersonId| name == channel_of_two(*own, offer.from);
+            let of_two =
+                |own: &PersonId| topic_name(*own, offer.from).is_some_and(|topic| topic == name);
             self.own.iter().any(of_two)
         })
     }
@@ -157,13 +159,6 @@ impl DefaultPolicy {
         matches!(type_name, "Profile" | "Person" | "ChannelInfo")
             || self.rules.contains_key(type_name)
     }
-}
-
-/// The name of the channel that two persons share (spec 13): both ids, the smaller one first.
-#[must_use]
-pub fn channel_of_two(a: PersonId, b: PersonId) -> String {
-    let (first, second) = (a.min(b), a.max(b));
-    alloc::format!("{first}<->{second}")
 }
 
 /// Types that no peer may write, in whatever place.

@@ -165,7 +165,10 @@ fn run(seed: u64, control: Control) -> (bool, usize) {
 }
 
 /// `CHUMWIRE_RUNS`, say 10 000; they take 15 s.
-#[allow(clippy::disallowed_methods)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the length of the campaign is no input of a run"
+)]
 fn runs() -> u64 {
     let runs = std::env::var("CHUMWIRE_RUNS").ok();
     runs.and_then(|runs| runs.parse().ok()).unwrap_or(1_500)

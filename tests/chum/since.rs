@@ -564,7 +564,10 @@ fn a_round_is_without_cursor_after_a_day_and_whenever_what_was_settled_may_not_b
 
 // --- two of ours -----------------------------------------------------------------------------------------------------
 
-#[allow(clippy::disallowed_methods)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long it takes is shown, not used"
+)]
 /// Bytes that both sent on a connection of this length, and what it took.
 fn connection(stores: [MemoryStore; 2], config: &ChumConfig) -> ([MemoryStore; 2], usize, f64) {
     let began = Instant::now();

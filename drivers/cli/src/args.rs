@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Get(Get),
     /// List the files
     Ls(Home),
+    /// Talk with a contact: history first, then line by line
+    Chat(Chat),
     /// Look at what a contact lets this home see; the contact has to run with --serve-debug
     Debug(Debug),
     /// Stay online, in step with all contacts, until SIGINT or SIGTERM
@@ -244,7 +246,7 @@ pub(crate) struct Home {
 }
 
 /// How an instance that uses the network is run.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct Use {
     /// Trust the certificate authorities in this file alone
     #[arg(long, value_name = "FILE")]
@@ -407,6 +409,23 @@ pub(crate) struct Share {
     /// The contact: an email, or an id, or 8 or more of its first digits
     #[arg(value_name = "PERSON")]
     pub(crate) person: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Chat {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// The contact: an email, or an id, or 8 or more of its first digits
+    #[arg(value_name = "PERSON")]
+    pub(crate) person: String,
+    /// Say this, and end
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) send: Option<String>,
+    /// Show what was said, and end
+    #[arg(long, conflicts_with = "send")]
+    pub(crate) history: bool,
+    #[command(flatten)]
+    pub(crate) how: Use,
 }
 
 #[derive(Args)]

@@ -103,6 +103,22 @@ pub(crate) enum Event {
     },
     /// The end of a list of files.
     Files { count: usize },
+    /// A message of a channel.
+    Chat {
+        /// The contact whose channel it is.
+        person_id: String,
+        sender: String,
+        /// Whether it was said here.
+        own: bool,
+        text: String,
+        timestamp: Millis,
+        message: String,
+        /// Whether the sender has signed it.
+        affirmed: bool,
+        email: String,
+    },
+    /// The end of what was said before.
+    History { count: usize },
     /// Something that a contact lets this home see.
     Accessible {
         shape: String,

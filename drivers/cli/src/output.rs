@@ -138,6 +138,13 @@ fn sentence(event: &Event) -> String {
         Event::Files { count: 0 } => "There is no file here yet.".into(),
         Event::Files { count: 1 } => "That is one file.".into(),
         Event::Files { count } => format!("These are {count} files."),
+        Event::Chat { own, text, timestamp, affirmed, email, .. } => {
+            let who = if *own { "you" } else { email };
+            let doubt = if *affirmed { "" } else { " (not signed)" };
+            format!("{}  {who}{doubt}: {text}", clock(*timestamp))
+        }
+        Event::History { count: 0 } => "Nothing was said yet.".into(),
+        Event::History { .. } => String::new(),
         Event::Accessible { shape, hash, kind } => format!("{hash}  {kind} ({shape})"),
         Event::AccessibleObjects { person_id, count } => {
             format!("{person_id} lets this home see {count} roots, each with all that it refers to.")
@@ -252,6 +259,12 @@ fn sentence(event: &Event) -> String {
     .map(printable)
     .collect::<Vec<_>>()
     .join("\n")
+}
+
+/// The time of the day, as far as it is known without a calendar: UTC.
+fn clock(at: Millis) -> String {
+    let minutes = at.0 / 60_000;
+    format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
 }
 
 fn ago(at: Millis) -> String {

@@ -14,7 +14,7 @@ use chumwire::establish::Group;
 use chumwire::fault::Why;
 use chumwire::io::{ConnId, NotStored};
 use chumwire::node::{Event, Misuse, Node, NodeConfig};
-use chumwire::objects::{Kind, PersonId, Recipe, Recipes, Rule};
+use chumwire::objects::{IdHash, Kind, PersonId, Recipe, Recipes, Rule};
 use chumwire::pairing::InvitationId;
 use chumwire::role::Role;
 use chumwire::step::Step;
@@ -45,6 +45,8 @@ pub(crate) enum Notice {
     Node(Event),
     /// The CHUM of a connection with this person told something.
     Chum(ConnId, PersonId, ChumEvent),
+    /// Something was said here in this channel.
+    Said(IdHash),
     /// This contact lets this instance see that.
     Accessible(PersonId, Vec<Root>),
     /// An invitation was taken back by this instance's user.

@@ -5,8 +5,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::task::{Arrived, Expect, Fetch, Group, Job, Step, Version};
+use super::task::{Arrived, Expect, Fetch, Group, Job, Lists, Step, Version};
 use super::{For, Importer, TaskNo, Told};
+use crate::channels::Join;
 use crate::chum::event::ChumEvent;
 use crate::chum::exporter::Work;
 use crate::chum::merge::{Side, merge};
@@ -14,6 +15,7 @@ use crate::chum::policy::{Offer, Role, Verdict};
 use crate::chum::store::{Answer, Ask, NewHead, Presence, Write};
 use crate::chum::trouble::Trouble;
 use crate::chum::version::VersionNode;
+use crate::limits;
 use crate::objects::{Object, ObjectHash, ReadLimits, Reference};
 use crate::time::Now;
 
@@ -185,6 +187,12 @@ impl Importer {
                 let (hash, node) = *head;
                 self.join(no, (hash, &node), texts, work)
             }
+            (Step::Lists(mut lists), Answer::Texts(texts)) => {
+                match lists.join.came(&self.recipes, &texts) {
+                    Some(()) => self.lists(no, lists, work),
+                    None => Err(Trouble::Merge),
+                }
+            }
             (Step::Merging(new), Answer::Done) => {
                 if let Some((_, data, _)) = new
                     && let Some(group) = self.group_of_task(no)
@@ -298,7 +306,61 @@ impl Importer {
             created: best.node.created,
         };
         let joined = merge(&self.recipes, ours, theirs).ok_or(Trouble::Merge)?;
-        let text = self.recipes.write(&joined).map_err(|_| Trouble::Merge)?;
+        // The lists of a channel are joined by time.
+        let list_of = |object: &Object| match object.get("head")?.as_reference()? {
+            Reference::Object(hash) if object.type_name == "ChannelInfo" => Some(hash),
+            _ => None,
+        };
+        if let (Some(own), Some(other)) = (list_of(ours.object), list_of(theirs.object))
+            && own != other
+        {
+            let lists = Lists {
+                head: (head.0, head.1.clone()),
+                joined,
+                join: Join::new([own, other], limits::CHUM_CHILDREN),
+            };
+            return self.lists(no, Box::new(lists), work);
+        }
+        self.joined(no, head, &joined, Vec::new(), work)
+    }
+
+    /// Goes on with the lists of a channel.
+    fn lists(
+        &mut self,
+        no: TaskNo,
+        mut lists: Box<Lists>,
+        work: &mut Work<'_>,
+    ) -> Result<(), Trouble> {
+        if let Some(wanted) = lists.join.wants() {
+            self.step(no, Step::Lists(lists));
+            self.ask(For::Task(no), Ask::Texts(wanted), work);
+            return Ok(());
+        }
+        let joined = lists.join.joined(&self.recipes);
+        let (list, texts) = joined.ok_or(Trouble::Merge)?;
+        for (name, value) in &mut lists.joined.properties {
+            if name == "head" {
+                *value = list.into();
+            }
+        }
+        let (hash, node) = &lists.head;
+        self.joined(no, (*hash, node), &lists.joined, texts, work)
+    }
+
+    /// The data of both versions are one.
+    fn joined(
+        &mut self,
+        no: TaskNo,
+        head: (ObjectHash, &VersionNode),
+        joined: &Object,
+        mut texts: Vec<(Reference, String)>,
+        work: &mut Work<'_>,
+    ) -> Result<(), Trouble> {
+        let Some(group) = self.group_of_task(no) else {
+            return Ok(());
+        };
+        let best = group.best.clone().ok_or(Trouble::Merge)?;
+        let text = self.recipes.write(joined).map_err(|_| Trouble::Merge)?;
         let data = ObjectHash::of(&text);
         let edge = VersionNode::edge(best.node.data, best.node.created);
         if data == head.1.data && edge.created <= head.1.created {
@@ -307,7 +369,7 @@ impl Importer {
         }
         let (edge_hash, _) = edge.write(&self.recipes).map_err(|_| Trouble::Merge)?;
         let merged = VersionNode::merge([head, (edge_hash, &edge)], data);
-        let texts = Vec::from([(Reference::Object(data), text)]);
+        texts.push((Reference::Object(data), text));
         self.new_head(no, Some(head.0), &[edge, merged], texts, work)
     }
 

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use sha2::{Digest, Sha256};
 
 use super::later::Key;
+use crate::channels::Join;
 use crate::chum::entry::Root;
 use crate::chum::store::{FileNo, Presence};
 use crate::chum::version::VersionNode;
@@ -190,6 +191,8 @@ pub(super) enum Step {
     HeadNode(ObjectHash),
     /// The head's data.
     HeadData(Box<(ObjectHash, VersionNode)>),
+    /// The lists of two versions of a channel.
+    Lists(Box<Lists>),
     /// The store, to take the new head.
     Merging(Option<(ObjectHash, ObjectHash, Millis)>),
 }
@@ -199,6 +202,15 @@ impl Step {
     pub(super) fn receives(&self, no: FileNo) -> bool {
         matches!(self, Self::File(file) if file.file == no)
     }
+}
+
+/// Two versions of a channel, whose lists are being joined.
+#[derive(Clone, Debug)]
+pub(super) struct Lists {
+    pub(super) head: (ObjectHash, VersionNode),
+    /// Both, joined but for their lists.
+    pub(super) joined: Object,
+    pub(super) join: Join,
 }
 
 /// An object that has come and was checked, but is not stored.

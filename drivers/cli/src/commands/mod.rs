@@ -1,6 +1,7 @@
 //! The commands, as processes: what each starts, and what ends it.
 
 mod at_home;
+mod chat;
 mod demo;
 mod explain;
 mod get;
@@ -66,6 +67,7 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
             };
             (args.home, args.how, Request::Invite(invite))
         }
+        Command::Chat(args) => return chat::chat(args, output).await,
         Command::Get(args) => return get::get(args, output).await,
         Command::Debug(args) => {
             let person = args.person;

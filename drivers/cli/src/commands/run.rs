@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_channel::Receiver;
 use chumwire::node::Event as NodeEvent;
+use chumwire_async_std::async_std::future::timeout;
 
 use super::at_home::open;
 use super::tls::trust;
@@ -18,6 +19,9 @@ use crate::operations::sync::{Told, keep_in_touch, keep_in_touch_with, once};
 use crate::output::Output;
 use crate::peer::{Notice, Options, Peer};
 use crate::signals::Signals;
+
+/// A relay that takes longer is not waited for.
+const REGISTRATION: Duration = Duration::from_secs(3);
 
 /// Stays online until a signal comes, or until everything was exchanged once.
 ///
@@ -56,6 +60,13 @@ async fn stay(
     }
     if let Some(relay) = &args.relay {
         go_online(peer, relay.clone()).await?;
+        // Who dials only once it can be reached finds the other one, or is found: two that start at the same time
+        // would miss each other else, and try again after seconds.
+        let waiting = timeout(REGISTRATION, registered(peer));
+        if signals.unless(waiting).await.is_err() {
+            server.stop().await;
+            return Ok(());
+        }
     }
     let emit: Emit = Arc::new(move |event| output.event(&event));
     let result = if args.once {
@@ -72,6 +83,16 @@ async fn stay(
     result
 }
 
+/// Waits until the instance can be reached through its relay.
+async fn registered(peer: &Peer) {
+    let notices = peer.subscribe();
+    while !peer.with(|node, _| node.is_online()).await.unwrap_or(true) {
+        if notices.recv().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Tells what happens, for as long as anything does.
 async fn tell(peer: &Peer, notices: &Receiver<Notice>, emit: &Emit) {
     let mut told = Told::default();
@@ -85,7 +106,7 @@ async fn tell(peer: &Peer, notices: &Receiver<Notice>, emit: &Emit) {
                 let _ = keep_in_touch_with(peer, contact.person_id).await;
             }
             Notice::Chum(_, person, event) => told.hear(person, &event, emit),
-            Notice::Node(_) | Notice::Accessible(..) | Notice::Revoked(_) => {}
+            Notice::Node(_) | Notice::Said(_) | Notice::Accessible(..) | Notice::Revoked(_) => {}
         }
     }
 }

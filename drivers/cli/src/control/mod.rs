@@ -6,5 +6,5 @@ mod server;
 mod socket;
 
 pub(crate) use client::Client;
-pub(crate) use protocol::{Invite, Put, Request};
+pub(crate) use protocol::{Chat, Invite, Put, Request};
 pub(crate) use server::Server;

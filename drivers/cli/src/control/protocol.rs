@@ -48,6 +48,17 @@ pub(crate) enum Request {
     Get { hash: String },
     List,
     Debug { person: String },
+    Chat(Chat),
+}
+
+/// What is wanted of a channel.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Chat {
+    pub(crate) person: String,
+    /// Say this. Else the history is shown.
+    pub(crate) send: Option<String>,
+    /// Go on with what is said from now on.
+    pub(crate) follow: bool,
 }
 
 /// What is to be put in.

@@ -136,6 +136,11 @@ impl Objects {
         })))
     }
 
+    /// The recipes.
+    pub(crate) fn recipes(&self) -> &Recipes {
+        &self.0.recipes
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -267,8 +272,11 @@ impl Objects {
 
     // --- objects -------------------------------------------------------------------------------------------------
 
-    /// False if a head is another one by now.
-    fn write(&self, write: &Write) -> Result<bool, StoreError> {
+    /// Writes in one transaction. False if a head is another one by now.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn write(&self, write: &Write) -> Result<bool, StoreError> {
         let transaction = self.0.database.begin_write()?;
         {
             if let Some(NewHead { id, old, new }) = &write.head {
@@ -305,7 +313,11 @@ impl Objects {
         Ok(true)
     }
 
-    fn head(&self, id: IdHash) -> Result<Option<ObjectHash>, StoreError> {
+    /// The newest version node of a thing.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn head(&self, id: IdHash) -> Result<Option<ObjectHash>, StoreError> {
         let heads = self.read()?.open_table(HEADS)?;
         Ok(heads.get(&id.0)?.map(|head| ObjectHash(*head.value())))
     }

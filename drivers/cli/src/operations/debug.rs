@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use chumwire::establish::Group;
+use chumwire::fault::Why;
 use chumwire::hex;
 use chumwire::node::{Event as NodeEvent, Purpose};
+use chumwire::objects::PersonId;
 use chumwire_async_std::async_std::future::timeout;
 
 use super::Emit;
@@ -23,9 +25,7 @@ pub(super) async fn debug(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Fai
     let was_online = peer
         .with_all(move |machine, _| machine.chums().any(|(_, of, _)| of == person))
         .await?;
-    peer.with(move |node, now| node.connect(now, person, Group::Debug))
-        .await?
-        .map_err(|error| misuse(&error))?;
+    look(peer, person).await?;
     let looking = timeout(LIMIT, async {
         while let Ok(notice) = notices.recv().await {
             match notice {
@@ -34,7 +34,13 @@ pub(super) async fn debug(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Fai
                     purpose: Purpose::Route(of, Group::Debug),
                     fault: Some(fault),
                     ..
-                }) if of == person => return Err(Failure::of_look(&fault)),
+                }) if of == person => {
+                    if fault.why != Why::Withdrawn {
+                        return Err(Failure::of_look(&fault));
+                    }
+                    // Another command wanted the route to this contact for something else just now.
+                    look(peer, person).await?;
+                }
                 _ => {}
             }
         }
@@ -65,4 +71,11 @@ pub(super) async fn debug(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Fai
         count: roots.len(),
     });
     Ok(())
+}
+
+/// Dials the contact, to look.
+async fn look(peer: &Peer, person: PersonId) -> Result<(), Failure> {
+    peer.with(move |node, now| node.connect(now, person, Group::Debug))
+        .await?
+        .map_err(|error| misuse(&error))
 }

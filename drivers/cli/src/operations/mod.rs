@@ -1,6 +1,7 @@
 //! What can be asked of a running instance, whoever asks: the process that has the home open, or another one through
 //! the control socket.
 
+mod chat;
 mod contacts;
 mod debug;
 mod invitations;
@@ -43,6 +44,7 @@ pub(crate) async fn perform(peer: &Peer, request: Request, emit: &Emit) -> Resul
         Request::Share { hash, person } => objects::share(peer, &hash, &person, emit).await,
         Request::Unshare { hash, person } => objects::unshare(peer, &hash, &person, emit).await,
         Request::Get { hash } => objects::get(peer, &hash, emit),
+        Request::Chat(what) => chat::chat(peer, what, emit).await,
         Request::Debug { person } => debug::debug(peer, &person, emit).await,
         Request::List => objects::list(peer, emit).await,
     }

@@ -212,7 +212,8 @@ fn a_contact_is_shown_what_it_may_see_if_that_is_served() {
     let stored = put(&both.alice, &[text(&file), "--share", "bob@example.com"]);
     put(&both.alice, &[text(&both.alice.dir.path().join("seen"))]);
     let args = ["--relay", both.url.as_str()];
-    let closed = both.alice.start("run", &args);
+    let mut closed = both.alice.start("run", &args);
+    closed.event("online");
     let bob = both.bob.start("run", &args);
     assert_eq!(
         both.bob.run("debug", &["alice@example.com"]).kind(),
@@ -229,6 +230,56 @@ fn a_contact_is_shown_what_it_may_see_if_that_is_served() {
     assert_eq!(seen[0]["type"], "BlobDescriptor");
     bob.terminate().ok();
     open.terminate().ok();
+}
+
+/// The texts of a history, and who said each.
+fn said(home: &Home, with: &Home) -> Vec<(String, String)> {
+    let events = home.run("chat", &[with.person(), "--history"]).ok();
+    let (last, lines) = events.split_last().expect("an end");
+    assert_eq!(last["count"], lines.len());
+    lines
+        .iter()
+        .map(|line| {
+            assert_eq!(line["affirmed"], true, "{line}");
+            let word = |name: &str| line[name].as_str().expect("text").to_owned();
+            (word("sender"), word("text"))
+        })
+        .collect()
+}
+
+#[test]
+fn two_talk_and_have_the_same_history_though_one_was_away() {
+    let both = paired();
+    let say = |home: &Home, with: &Home, text: &str| {
+        home.run("chat", &[with.person(), "--send", text]).ok();
+    };
+    say(&both.alice, &both.bob, "are you there?");
+    say(&both.bob, &both.alice, "I was away <&> \"back\" now");
+    both.once();
+    let args = ["--relay", both.url.as_str()];
+    let alice = both.alice.start("run", &args);
+    let mut bob = both.bob.start("run", &args);
+    bob.event("synced");
+    let home = both.bob.path();
+    let args = ["chat", "--home", text(&home), "alice@example.com"];
+    let spoken = Process::start_with(&args, Some("a line of the standard input\n"))
+        .end()
+        .ok();
+    assert_eq!(spoken[2]["event"], "history", "{spoken:?}");
+    say(&both.alice, &both.bob, "this arrives at once");
+    for n in 0..5 {
+        say(&both.bob, &both.alice, &format!("bob {n}"));
+        say(&both.alice, &both.bob, &format!("alice {n}"));
+    }
+    alice.terminate().ok();
+    bob.terminate().ok();
+    both.once();
+    both.once();
+    let (at_alice, at_bob) = (said(&both.alice, &both.bob), said(&both.bob, &both.alice));
+    assert_eq!(at_alice, at_bob);
+    assert_eq!(at_alice.len(), 14, "{at_alice:?}");
+    assert_eq!(at_alice[0].1, "are you there?");
+    assert_eq!(at_alice[0].0, both.alice.person());
 }
 
 #[test]

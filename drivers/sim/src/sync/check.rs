@@ -1,5 +1,6 @@
 //! What holds after every step.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chumwire::chum::{Answer, Ask, AskId, Grant, MemoryStore, Presence, Side, VersionNode, merge};
@@ -20,11 +21,13 @@ pub(super) struct Check {
 impl Check {
     /// What a text refers to.
     fn uses(&mut self, hash: Hash, text: &str) -> Result<&[Reference], String> {
-        if !self.uses.contains_key(&hash) {
-            let uses = references(text, 10_000).map_err(|_| "a stored text cannot be read")?;
-            self.uses.insert(hash, uses);
-        }
-        Ok(&self.uses[&hash])
+        Ok(match self.uses.entry(hash) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let uses = references(text, 10_000);
+                new.insert(uses.map_err(|_| "a stored text cannot be read")?)
+            }
+        })
     }
 
     fn object(
@@ -33,12 +36,13 @@ impl Check {
         store: &MemoryStore,
         hash: ObjectHash,
     ) -> Option<&Object> {
-        if !self.objects.contains_key(&hash.0) {
-            let text = store.text(&Reference::Object(hash))?;
-            let object = recipes.read(text, &ReadLimits::default()).ok()?;
-            self.objects.insert(hash.0, object);
-        }
-        self.objects.get(&hash.0)
+        Some(match self.objects.entry(hash.0) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let text = store.text(&Reference::Object(hash))?;
+                new.insert(recipes.read(text, &ReadLimits::default()).ok()?)
+            }
+        })
     }
 
     fn version(

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use chumwire_sim::scenario::{Scenario, Setting};
+use chumwire_sim::sync::{SyncScenario, sync_catalogue, sync_scenario};
 use chumwire_sim::{Chooser, Pct, Seeded, Swarm};
 use chumwire_trace::Scene;
 
@@ -28,9 +29,16 @@ const CHUNK: u64 = 16;
 /// # Errors
 /// `no_scenario`, `usage`; `sim_failed` if a run failed.
 pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
-    let scenarios: Vec<&'static Scenario> = match args.name.as_str() {
-        ALL => chumwire_sim::catalogue::catalogue().iter().collect(),
-        name => vec![scene::scenario(name)?],
+    let scenarios: Vec<Kind> = match args.name.as_str() {
+        ALL => {
+            let worlds = chumwire_sim::catalogue::catalogue().iter();
+            let syncs = sync_catalogue().iter().map(Kind::Sync);
+            worlds.map(Kind::World).chain(syncs).collect()
+        }
+        name => match sync_scenario(name) {
+            Some(sync) => vec![sync_only(sync, args)?],
+            None => vec![Kind::World(scene::scenario(name)?)],
+        },
     };
     let setting = scene::setting(args.reorder_window, &args.fault)?;
     let seeds = match (&args.seeds, args.seed) {
@@ -50,7 +58,7 @@ pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
     let mut first = None;
     work.run(|scenario, tally| {
         if args.name == ALL {
-            output.event(&tally.event(scenario.name));
+            output.event(&tally.event(scenario.name()));
         }
         if let Some(seed) = tally.first_failing {
             first.get_or_insert((scenario, seed));
@@ -61,8 +69,10 @@ pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
     if let (Some(path), Some(begin), Some(seed)) =
         (&args.trace, work.scenarios.first(), work.seeds.get(0))
     {
-        let (scenario, seed) = first.unwrap_or((begin, seed));
-        record(path, scenario, seed, args, &work.setting)?;
+        // Of a synchronisation there is no trace: its failure has the last lines.
+        if let (Kind::World(scenario), seed) = first.unwrap_or((*begin, seed)) {
+            record(path, scenario, seed, args, &work.setting)?;
+        }
     }
     match first {
         None => Ok(()),
@@ -72,9 +82,58 @@ pub(super) fn run(args: &SimRun, output: Output) -> Result<(), Failure> {
                 "{} of {} runs failed; {}",
                 all.failed,
                 all.runs,
-                to_see(scenario.name, seed, args)
+                scenario.to_see(seed, args)
             ),
         )),
+    }
+}
+
+/// What is run.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// In a world of nodes.
+    World(&'static Scenario),
+    /// In a world of CHUMs.
+    Sync(&'static SyncScenario),
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::World(scenario) => scenario.name,
+            Self::Sync(scenario) => scenario.name,
+        }
+    }
+
+    fn run(self, setting: &Setting, chooser: Box<dyn Chooser>) -> Outcome {
+        match self {
+            Self::World(scenario) => scenario.run(setting, chooser).into(),
+            Self::Sync(scenario) => scenario.run(chooser).into(),
+        }
+    }
+
+    fn to_see(self, seed: u64, args: &SimRun) -> String {
+        match self {
+            Self::World(scenario) => to_see(scenario.name, seed, args),
+            Self::Sync(scenario) => {
+                format!(
+                    "to see the first: chumwire sim run {} --seed {seed}",
+                    scenario.name
+                )
+            }
+        }
+    }
+}
+
+/// A scenario of synchronisation, which has its own faults and no trace.
+fn sync_only(scenario: &'static SyncScenario, args: &SimRun) -> Result<Kind, Failure> {
+    let asks_more = args.trace.is_some() || args.reorder_window.is_some();
+    match asks_more || !args.fault.is_empty() {
+        false => Ok(Kind::Sync(scenario)),
+        true => Err(Failure::usage(format_args!(
+            "{} has faults of its own, and no trace: without --fault, --reorder-window and --trace",
+            scenario.name
+        ))),
     }
 }
 
@@ -143,7 +202,7 @@ type Done = (usize, u64, Vec<Outcome>);
 
 /// Every seed of every scenario.
 struct Work {
-    scenarios: Vec<&'static Scenario>,
+    scenarios: Vec<Kind>,
     seeds: Seeds,
     setting: Setting,
     source: Source,
@@ -159,7 +218,7 @@ impl Work {
     }
 
     /// Runs all on all cores, and tells each scenario's tally in order.
-    fn run(&self, mut tell: impl FnMut(&'static Scenario, &Tally)) {
+    fn run(&self, mut tell: impl FnMut(Kind, &Tally)) {
         // Who is far ahead waits until the others' outcomes are counted.
         let (done, outcomes) = sync_channel(1024);
         thread::scope(|scope| {
@@ -177,16 +236,12 @@ impl Work {
             let next = self.next.fetch_add(1, Ordering::Relaxed);
             let chunk = next % self.chunks();
             let of = usize::try_from(next / self.chunks()).unwrap_or(usize::MAX);
-            let Some(scenario) = self.scenarios.get(of) else {
+            let Some(scenario) = self.scenarios.get(of).copied() else {
                 return;
             };
             let outcomes = (chunk * CHUNK..(chunk + 1).saturating_mul(CHUNK))
                 .map_while(|number| self.seeds.get(number))
-                .map(|seed| {
-                    scenario
-                        .run(&self.setting, chooser(self.source, seed))
-                        .into()
-                })
+                .map(|seed| scenario.run(&self.setting, chooser(self.source, seed)))
                 .collect();
             if done.send((of, chunk, outcomes)).is_err() {
                 return;
@@ -195,7 +250,7 @@ impl Work {
     }
 
     /// Counts outcomes in the order of the seeds, in whatever order they come.
-    fn gather(&self, outcomes: &Receiver<Done>, tell: &mut impl FnMut(&'static Scenario, &Tally)) {
+    fn gather(&self, outcomes: &Receiver<Done>, tell: &mut impl FnMut(Kind, &Tally)) {
         let all = self.seeds.count.saturating_mul(self.scenarios.len() as u64);
         let mut progress = Progress::new(all);
         let mut early: BTreeMap<(usize, u64), Vec<Outcome>> = BTreeMap::new();

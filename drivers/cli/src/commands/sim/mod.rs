@@ -28,6 +28,13 @@ pub(super) fn sim(command: Sim, output: Output) -> Result<(), Failure> {
                     required: scenario.required.into(),
                 });
             }
+            for scenario in chumwire_sim::sync::sync_catalogue() {
+                output.event(&Event::Scenario {
+                    name: scenario.name.into(),
+                    happens: scenario.about.into(),
+                    required: scenario.required.into(),
+                });
+            }
             for play in chumwire_sim::explore::plays() {
                 output.event(&Event::Play {
                     play: play.name.into(),

@@ -2,6 +2,7 @@
 
 use chumwire::hex;
 use chumwire_sim::scenario::Run;
+use chumwire_sim::sync::SyncRun;
 use sha2::{Digest, Sha256};
 
 use crate::event::Event;
@@ -71,6 +72,15 @@ impl Tally {
 pub(super) struct Outcome {
     hash: [u8; 32],
     failure: Option<String>,
+}
+
+impl From<SyncRun> for Outcome {
+    fn from(run: SyncRun) -> Self {
+        Self {
+            hash: run.hash(),
+            failure: run.outcome.err().map(|failure| failure.to_string()),
+        }
+    }
 }
 
 impl From<Run> for Outcome {
