@@ -124,6 +124,9 @@ limits! {
     CHUM_HISTORY: 100_000,
     /// Roots that failed, or are refused, and are remembered for one connection.
     CHUM_FAILED: 65_536,
+    /// Roots that could not be taken and are kept with a cursor; while there are more, the cursor stays (spec 11,
+    /// "roots since").
+    CHUM_PENDING: 8_192,
     /// Malformed entries of one list of roots that are told one by one.
     CHUM_ENTRIES_TOLD: 100,
     /// Hashes in the log of one CHUM, for each direction.
@@ -199,5 +202,7 @@ pub const CHUM_VERSION: Micros = Micros::secs(20);
 pub const CHUM_QUIET: Micros = Micros::secs(2);
 /// A version that is made this much later than now is from the future (spec 11).
 pub const CHUM_FUTURE: Micros = Micros::secs(300);
+/// A round without cursor is due after this long, in milliseconds of the wall clock (spec 11, "roots since").
+pub const CHUM_WHOLE: u64 = 24 * 60 * 60 * 1_000;
 /// The longest BLOB or CLOB, in bytes.
 pub const CHUM_FILE: u64 = 1 << 40;

@@ -14,6 +14,11 @@ pub struct ChumConfig {
     pub import: bool,
     /// Whether this side serves what it has.
     pub export: bool,
+    /// Whether this side serves our extensions of CHUM.
+    pub extensions: bool,
+    /// Whether this side asks for the roots since what it has settled: only if the peer is one of ours. A
+    /// [`Synchroniser`](super::Synchroniser) sets it for each connection.
+    pub roots_since: bool,
     /// Whether it goes on after the first round. Without it, the importer says FIN after that.
     pub keep_running: bool,
     /// From the end of a round to the next one.
@@ -32,6 +37,8 @@ pub struct ChumConfig {
     pub children: usize,
     /// Hashes that a peer may ask for.
     pub accessible: usize,
+    /// Roots that are kept as pending: while there are more, everything is listed again.
+    pub pending: usize,
     /// Bytes of an object.
     pub object: usize,
     /// Bytes of a BLOB or CLOB.
@@ -53,6 +60,8 @@ impl Default for ChumConfig {
             },
             import: true,
             export: true,
+            extensions: true,
+            roots_since: false,
             keep_running: true,
             poll: limits::CHUM_POLL,
             start_delay: limits::CHUM_START_DELAY,
@@ -62,6 +71,7 @@ impl Default for ChumConfig {
             roots: limits::CHUM_ROOTS,
             children: limits::CHUM_CHILDREN,
             accessible: limits::CHUM_ACCESSIBLE,
+            pending: limits::CHUM_PENDING,
             object: limits::OBJECT_BYTES,
             file: limits::CHUM_FILE,
             round: u64::MAX,

@@ -174,6 +174,15 @@ impl Root {
     }
 }
 
+/// An entry as it travels.
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write(&mut text);
+        f.write_str(&text)
+    }
+}
+
 /// The list of roots as it travels.
 #[must_use]
 pub fn write_roots(roots: &[Root]) -> String {

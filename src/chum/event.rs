@@ -93,7 +93,10 @@ pub enum ChumEvent {
 pub struct Round {
     /// Whether it was the first one on this connection.
     pub first: bool,
-    /// Roots in the list.
+    /// Whether the list was a whole one; else it had what is new since the last one that was settled, and what is
+    /// pending was looked at besides.
+    pub full: bool,
+    /// Roots that were looked at.
     pub roots: u64,
     /// Objects and files that were stored.
     pub stored: u64,

@@ -1,16 +1,19 @@
 //! The exporter: it serves what this instance has to the person at the other end (spec 11, "Exporter").
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::config::ChumConfig;
 use super::debug::root;
 use super::entry::{Root, write_children, write_roots};
+use super::journal::Journal;
 use super::log::Transferred;
 use super::machine::Asks;
 use super::services::{Refusal, Service, VERSION};
-use super::store::{Answer, Ask, AskId, Grant, Piece};
+use super::since::{Cursor, digest, digest_of, write_since};
+use super::store::{Answer, Ask, AskId, Grant, Piece, Write};
 use super::version::{VersionNode, listing};
 use super::walk::Walk;
 use crate::limits;
@@ -47,16 +50,36 @@ pub(super) struct Exporter {
 
 #[derive(Clone, Debug)]
 enum Job {
-    Grants,
+    Grants(Wanted),
     Histories(Histories),
+    Journal(Listed),
     Children(Walk),
     Text(Reference),
     Stream(Stream),
 }
 
+/// Which list of roots is wanted.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// All of it, by service 2.
+    Whole,
+    /// What is not in the list of this cursor, by service 100.
+    Since(Option<Cursor>),
+}
+
+/// A list of roots that is made, and what the peer has settled of it.
+#[derive(Clone, Debug)]
+struct Listed {
+    /// The texts of the entries.
+    entries: Vec<String>,
+    digest: [u8; 32],
+    cursor: Option<Cursor>,
+}
+
 /// A list of roots in the making: the versions of all things are being read.
 #[derive(Clone, Debug)]
 struct Histories {
+    wanted: Wanted,
     grants: Vec<Grant>,
     ahead: Vec<ObjectHash>,
     asked: Vec<ObjectHash>,
@@ -106,13 +129,20 @@ impl Exporter {
         mut args: Vec<Data>,
         work: &mut Work<'_>,
     ) {
+        // Of a cursor its two values are kept.
+        if service == Service::GetRootsSince {
+            args = match args.first().and_then(Cursor::of) {
+                Some(cursor) => cursor_args(&cursor),
+                None => Vec::new(),
+            };
+        }
         // What waits is small, whatever was sent: no service has more arguments, or longer ones.
         args.truncate(2);
         args.shrink_to_fit();
         for arg in &mut args {
             match arg {
                 Data::Text(text) if text.len() <= ARGUMENT => text.shrink_to_fit(),
-                Data::Undefined => {}
+                Data::Undefined | Data::Number(_) => {}
                 _ => *arg = Data::Null,
             }
         }
@@ -154,7 +184,11 @@ impl Exporter {
         match service {
             Service::GetProtocolVersion => work.rpc.answer(id, &Data::Number(VERSION)),
             Service::GetAccessibleRoots => {
-                self.job(id, Job::Grants);
+                self.job(id, Job::Grants(Wanted::Whole));
+                self.ask(id, Ask::Granted(self.person), work);
+            }
+            Service::GetRootsSince if work.config.extensions => {
+                self.job(id, Job::Grants(Wanted::Since(cursor_of(args))));
                 self.ask(id, Ask::Granted(self.person), work);
             }
             Service::GetObjectChildren => {
@@ -206,8 +240,10 @@ impl Exporter {
                 self.ended = true;
                 work.rpc.answer(id, &Data::Undefined);
             }
-            // An importer's.
-            Service::NewAccessibleRootEvent => work.rpc.unknown_service(id, service.number()),
+            // An importer's, or one that is switched off.
+            Service::NewAccessibleRootEvent | Service::GetRootsSince => {
+                work.rpc.unknown_service(id, service.number());
+            }
         }
         Ok(())
     }
@@ -260,7 +296,7 @@ impl Exporter {
         work: &mut Work<'_>,
     ) -> Result<(), Fail> {
         match (job, answer) {
-            (Job::Grants, Answer::Granted(grants)) => {
+            (Job::Grants(wanted), Answer::Granted(grants)) => {
                 if grants.len() > work.config.roots {
                     return Err(Refusal::Limit.into());
                 }
@@ -273,6 +309,7 @@ impl Exporter {
                     self.nodes.clear();
                 }
                 let histories = Histories {
+                    wanted,
                     grants,
                     ahead,
                     asked: Vec::new(),
@@ -283,6 +320,15 @@ impl Exporter {
             (Job::Histories(mut histories), Answer::Texts(texts)) => {
                 self.read_nodes(&mut histories, &texts);
                 self.histories(id, histories, work)
+            }
+            (Job::Journal(listed), answer) => {
+                // A store that keeps none, or cannot say, lists everything.
+                let bytes = match &answer {
+                    Answer::Journal(Some(bytes)) => bytes.as_slice(),
+                    _ => &[],
+                };
+                self.since(id, &listed, bytes, work);
+                Ok(())
             }
             (Job::Children(mut walk), Answer::Texts(texts)) => {
                 walk.came(&texts)?;
@@ -364,8 +410,69 @@ impl Exporter {
         }
         self.accessible.roots(&roots);
         self.lists += 1;
-        work.rpc.answer_text(id, &write_roots(&roots));
+        match histories.wanted {
+            Wanted::Whole => work.rpc.answer_text(id, &write_roots(&roots)),
+            Wanted::Since(cursor) => self.list_since(id, &roots, cursor, work),
+        }
         Ok(())
+    }
+
+    /// The list is made, and all of it may be asked for: what of it the peer has not settled.
+    fn list_since(
+        &mut self,
+        id: RequestId,
+        roots: &[Root],
+        cursor: Option<Cursor>,
+        work: &mut Work<'_>,
+    ) {
+        let entries: Vec<String> = roots.iter().map(ToString::to_string).collect();
+        let digest = digest_of(entries.clone());
+        if let Some(cursor) = cursor.filter(|cursor| cursor.digest == digest) {
+            // All of it is settled; that needs no journal.
+            let nothing = core::iter::empty();
+            work.rpc
+                .answer_text(id, &write_since(false, cursor, nothing));
+            return;
+        }
+        let listed = Listed {
+            entries,
+            digest,
+            cursor,
+        };
+        self.job(id, Job::Journal(listed));
+        self.ask(id, Ask::Journal(self.person), work);
+    }
+
+    /// Takes the list into the journal, and gives what is new since the peer's cursor.
+    fn since(&self, id: RequestId, listed: &Listed, journal: &[u8], work: &mut Work<'_>) {
+        let hashes: Vec<[u8; 32]> = listed
+            .entries
+            .iter()
+            .map(|text| ObjectHash::of(text).0)
+            .collect();
+        let mut journal = Journal::read(journal).unwrap_or_default();
+        let before = journal.clone();
+        journal.listed(hashes.iter().copied(), work.now.wall);
+        let known = listed.cursor.as_ref();
+        let since = known.and_then(|cursor| journal.stamp_of_list(&cursor.digest));
+        journal.remember(listed.digest);
+        let cursor = Cursor {
+            digest: listed.digest,
+            stamp: journal.last(),
+        };
+        let is_new = |hash| since.is_none_or(|stamp| journal.stamp_of_entry(hash) > stamp);
+        let all = listed.entries.iter().zip(&hashes);
+        let entries = all.filter(|(_, hash)| is_new(*hash));
+        let entries = entries.map(|(text, _)| text.as_str());
+        let answer = write_since(since.is_none(), cursor, entries);
+        work.rpc.answer_text(id, &answer);
+        if journal != before {
+            // Nobody waits for it: a list that was given and is not in the journal is unknown, and all is given then.
+            work.asks.ask(Ask::Write(Write {
+                journal: Some(Box::new((self.person, journal.write()))),
+                ..Write::default()
+            }));
+        }
     }
 
     fn roots(&self, grants: &[Grant], most: usize) -> Vec<Root> {
@@ -495,6 +602,20 @@ impl From<Refusal> for Fail {
 
 fn refuse(rpc: &mut Rpc, id: RequestId, refusal: Refusal) {
     rpc.refuse(id, refusal.name(), refusal.message(), refusal.code());
+}
+
+/// A cursor while its request waits.
+fn cursor_args(cursor: &Cursor) -> Vec<Data> {
+    let digest = Data::Text(crate::hex::encode(&cursor.digest));
+    [digest, Data::Number(cursor.stamp)].into()
+}
+
+fn cursor_of(args: &[Data]) -> Option<Cursor> {
+    let [Data::Text(text), Data::Number(stamp)] = args else {
+        return None;
+    };
+    let (digest, stamp) = (digest(text)?, *stamp);
+    Some(Cursor { digest, stamp })
 }
 
 fn object_hash(args: &[Data]) -> Result<ObjectHash, Refusal> {

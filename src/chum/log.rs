@@ -48,6 +48,9 @@ pub struct ChumLog {
     pub received: Transferred,
     /// Roots that could not be taken, each as often as it was tried.
     pub failures: u64,
+    /// How far the peer's roots were settled, by the peer's clock: the protocol's `highestRemoteTimestamp`. None without
+    /// the extension "roots since".
+    pub stamp: Option<u64>,
     /// Counters of the requests.
     pub statistics: RpcStats,
 }

@@ -11,13 +11,14 @@ use super::event::ChumEvent;
 use super::exporter::{Exporter, Work};
 use super::importer::{Importer, Told};
 use super::log::ChumLog;
+use super::peer::Peer;
 use super::policy::Policy;
 use super::services::{SYNCHRONISATION, Service};
 use super::store::{Answer, Ask, AskId};
 use super::trouble::ChumFault;
 use crate::io::{Kind, Message};
 use crate::limits;
-use crate::objects::{PersonId, Recipes};
+use crate::objects::Recipes;
 use crate::rpc::{Data, RequestId, Rpc, RpcEvent, RpcOutput, RpcStats, Want};
 use crate::time::{Alarm, Deadline, Micros, Now};
 
@@ -97,12 +98,12 @@ impl Asks {
 }
 
 impl Chum {
-    /// A CHUM with this person, from the moment on that its connection is established.
+    /// A CHUM with this peer, from the moment on that its connection is established.
     #[must_use]
     pub fn new(
         now: Now,
         config: ChumConfig,
-        person: PersonId,
+        peer: Peer,
         recipes: Recipes,
         policy: Arc<dyn Policy>,
     ) -> Self {
@@ -110,8 +111,8 @@ impl Chum {
             start: Start::Greeting { heard: false },
             rpc: Rpc::new(config.rpc.clone()),
             asks: Asks::default(),
-            exporter: Exporter::new(person, recipes.clone()),
-            importer: Importer::new(person, recipes, policy),
+            exporter: Exporter::new(peer.person, recipes.clone()),
+            importer: Importer::new(peer, recipes, policy),
             events: VecDeque::new(),
             out: VecDeque::new(),
             queued: 0,
@@ -225,7 +226,10 @@ impl Chum {
 
     /// The policy takes more than before: what it refused is looked at again.
     pub fn policy_changed(&mut self, now: Now) {
-        self.importer.forget_refusals();
+        if !self.ended {
+            let (_, importer, mut work, _) = self.parts(now);
+            importer.policy_changed(&mut work);
+        }
         self.poll_roots(now);
     }
 
@@ -462,6 +466,7 @@ impl Chum {
             sent: core::mem::take(&mut self.exporter.sent),
             received: core::mem::take(&mut self.importer.received),
             failures: self.importer.failures,
+            stamp: self.importer.stamp(),
             statistics: self.rpc.stats(),
         };
         let log = Box::new(log);

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::peer::Peer;
 use super::store::{Answer, Ask, AskId, Grant, NewHead, Piece, Presence, Write};
 use super::version::VersionNode;
 use crate::objects::{
@@ -20,6 +21,9 @@ pub struct MemoryStore {
     merged: BTreeSet<ObjectHash>,
     heads: BTreeMap<IdHash, ObjectHash>,
     grants: BTreeMap<PersonId, BTreeSet<Reference>>,
+    journals: BTreeMap<PersonId, Vec<u8>>,
+    cursors: BTreeMap<Peer, String>,
+    generation: u64,
     /// Files that are being received, by connection.
     open: BTreeMap<(u64, AskId), Vec<u8>>,
 }
@@ -44,6 +48,11 @@ impl MemoryStore {
                     .collect(),
             ),
             Ask::Head(id) => Answer::Head(self.heads.get(&id).copied()),
+            Ask::Journal(person) => Answer::Journal(self.journals.get(&person).cloned()),
+            Ask::Cursor(peer) => Answer::Cursor {
+                generation: self.generation,
+                kept: self.cursors.get(&peer).cloned(),
+            },
             Ask::Bytes {
                 hash,
                 offset,
@@ -106,6 +115,9 @@ impl MemoryStore {
             self.texts.entry(*reference.bytes()).or_insert(text);
         }
         self.merged.extend(write.merged);
+        self.journals.extend(write.journal.map(|journal| *journal));
+        self.cursors.extend(write.cursor.map(|cursor| *cursor));
+        self.generation += u64::from(write.raise);
         Answer::Done
     }
 
@@ -253,8 +265,17 @@ impl MemoryStore {
                 old: self.head(&id),
                 new: hash,
             }),
+            ..Write::default()
         });
         Ok(id)
+    }
+
+    /// Deletes an object, or a file. What was settled is looked at again: it comes again if it is still granted.
+    pub fn delete(&mut self, what: &Reference) {
+        self.texts.remove(what.bytes());
+        self.files.remove(what.bytes());
+        self.merged.remove(&ObjectHash(*what.bytes()));
+        self.generation += 1;
     }
 
     /// Grants something to a person: an object with its children, or a thing with all its versions.

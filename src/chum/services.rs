@@ -29,11 +29,13 @@ pub enum Service {
     GetBlob,
     /// 10: the importer is done.
     Fin,
+    /// 100: what the asking person may have beyond what it has settled, between two of ours.
+    GetRootsSince,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::GetProtocolVersion,
         Self::GetAccessibleRoots,
         Self::NewAccessibleRootEvent,
@@ -43,6 +45,7 @@ impl Service {
         Self::GetIdObject,
         Self::GetBlob,
         Self::Fin,
+        Self::GetRootsSince,
     ];
 
     /// Its number on the wire.
@@ -58,6 +61,7 @@ impl Service {
             Self::GetIdObject => 7,
             Self::GetBlob => 8,
             Self::Fin => 10,
+            Self::GetRootsSince => 100,
         }
     }
 
@@ -82,6 +86,7 @@ impl Service {
             Self::GetIdObject => "GET_ID_OBJECT",
             Self::GetBlob => "GET_BLOB",
             Self::Fin => "FIN",
+            Self::GetRootsSince => "GET_ROOTS_SINCE",
         }
     }
 }

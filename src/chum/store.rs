@@ -1,7 +1,8 @@
 //! What CHUM asks of the object store, as data: each [`Ask`] is answered by one [`Answer`].
 //!
 //! A store keeps four things: texts of objects and id objects by their hash, files by theirs, for each versioned thing
-//! its head, and what was granted to whom. Two promises of a store are part of the protocol here:
+//! its head, and what was granted to whom; and, if it will, what the extension "roots since" remembers, without which
+//! every list is a whole one. Two promises of a store are part of the protocol here:
 //!
 //! * An [`Ask::Write`] is one transaction, and a crash leaves a beginning of the writes, in their order: nothing that
 //!   was answered before is missing while something after it is there.
@@ -9,9 +10,11 @@
 //!
 //! Children are written before what refers to them, so no crash leaves an object without its children.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::peer::Peer;
 use crate::objects::{FileHash, IdHash, ObjectHash, PersonId, Reference};
 
 /// Names an [`Ask`] in its answer. Never used twice by one machine.
@@ -33,6 +36,11 @@ pub enum Ask {
     Texts(Vec<Reference>),
     /// The head of a versioned thing: [`Answer::Head`].
     Head(IdHash),
+    /// What was listed for this person: [`Answer::Journal`]. It is asked after [`Ask::Granted`], and need not be of the
+    /// same snapshot: a journal is right with any list.
+    Journal(PersonId),
+    /// What was settled with this peer: [`Answer::Cursor`].
+    Cursor(Peer),
     /// Some bytes of what is stored under a hash, a file or else a text: [`Answer::Bytes`].
     Bytes {
         /// Whose.
@@ -74,6 +82,13 @@ pub struct Write {
     pub merged: Vec<ObjectHash>,
     /// A new head.
     pub head: Option<NewHead>,
+    /// What was listed for this person, as a whole; the bytes mean nothing to the store.
+    pub journal: Option<Box<(PersonId, Vec<u8>)>>,
+    /// What was settled with this peer; the text means nothing to the store.
+    pub cursor: Option<Box<(Peer, String)>>,
+    /// The store's generation becomes the next one: all that was settled is looked at again. It is to be raised, too,
+    /// whenever something is deleted that was received, or the store was repaired.
+    pub raise: bool,
 }
 
 /// The head of a thing changes.
@@ -133,6 +148,15 @@ pub enum Answer {
     Texts(Vec<Option<String>>),
     /// To [`Ask::Head`].
     Head(Option<ObjectHash>),
+    /// To [`Ask::Journal`]; `None` if nothing is kept.
+    Journal(Option<Vec<u8>>),
+    /// To [`Ask::Cursor`].
+    Cursor {
+        /// How often the store was raised.
+        generation: u64,
+        /// What was written; `None` if nothing is kept.
+        kept: Option<String>,
+    },
     /// To [`Ask::Bytes`]; `None` if nothing is stored under the hash.
     Bytes(Option<Piece>),
     /// It is done, and stays so.

@@ -18,6 +18,7 @@ use super::debug::{Debug, DebugOutput};
 use super::entry::Root;
 use super::event::ChumEvent;
 use super::machine::{Chum, ChumOutput};
+use super::peer::Peer;
 use super::policy::Policy;
 use super::store::{Answer, Ask, AskId};
 use crate::channel::SendError;
@@ -40,6 +41,8 @@ pub trait Endpoint:
     fn send(&mut self, now: Now, conn: ConnId, message: Message<'_>) -> Result<(), SendError>;
     /// [`Node::close`]
     fn close(&mut self, now: Now, conn: ConnId);
+    /// The person here, and the key of the instance at the other end while the connection is there.
+    fn ends(&self, conn: ConnId) -> (PersonId, Option<[u8; 32]>);
 }
 
 impl<S: Suite> Endpoint for Node<S> {
@@ -49,6 +52,10 @@ impl<S: Suite> Endpoint for Node<S> {
 
     fn close(&mut self, now: Now, conn: ConnId) {
         Self::close(self, now, conn);
+    }
+
+    fn ends(&self, conn: ConnId) -> (PersonId, Option<[u8; 32]>) {
+        (self.identity().person_id(), self.peer_key(conn))
     }
 }
 
@@ -317,6 +324,14 @@ impl<N: Endpoint> Synchroniser<N> {
                 ..
             } => {
                 let mut config = self.config.clone();
+                let (own, instance) = self.node.ends(*conn);
+                // Without a key there is no saying whose list is settled.
+                config.roots_since = *extensions && instance.is_some();
+                let peer = Peer {
+                    own,
+                    person: *person,
+                    instance: instance.unwrap_or_default(),
+                };
                 match extensions {
                     // One of ours loses no request that comes right behind `synchronisation`.
                     true => config.start_delay = Micros::ZERO,
@@ -326,7 +341,7 @@ impl<N: Endpoint> Synchroniser<N> {
                 let chum = Chum::new(
                     self.now,
                     config,
-                    *person,
+                    peer,
                     self.recipes.clone(),
                     self.policy.clone(),
                 );

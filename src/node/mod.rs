@@ -107,6 +107,13 @@ impl<S: Suite> Node<S> {
         &self.inner.shared.own
     }
 
+    /// The key that the instance at the other end of a connection has presented, while there is one.
+    #[must_use]
+    pub fn peer_key(&self, conn: ConnId) -> Option<[u8; 32]> {
+        let link = self.inner.shared.links.get(&conn)?;
+        Some(*link.peer.bytes())
+    }
+
     /// Keeps spare connections at a relay from now on, so that others can reach this instance; with `None`, no longer.
     ///
     /// # Errors

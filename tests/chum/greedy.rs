@@ -181,7 +181,7 @@ fn arguments_that_are_no_hashes_or_encodings_are_refused() {
     ] {
         assert_eq!(hoard.ask(8, &good), "chunk stream-end", "{good}");
     }
-    for service in [0, 3, 9, 11, 99, 100] {
+    for service in [0, 3, 9, 11, 99, 101] {
         assert_eq!(hoard.ask(service, &json!([root])), "UNKNOWN-SERVICE");
     }
     assert_eq!(hoard.ask(1, &json!([1, 2, 3])), "data");

@@ -5,11 +5,14 @@ mod hostile;
 mod lists;
 mod losses;
 mod net;
+mod no_loss;
 mod pair;
 mod puppet;
+mod since;
 mod syncing;
 mod transcript;
 #[path = "../support/vectors.rs"]
 #[allow(dead_code)]
 mod vectors;
 mod versions;
+mod world;

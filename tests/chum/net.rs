@@ -8,7 +8,7 @@ use chumwire::io::{Kind, Message};
 use chumwire::objects::{Recipes, Reference, references};
 use chumwire::time::{Micros, Millis, Now};
 
-use crate::pair::{person, policy, recipes};
+use crate::pair::{self, person, policy, recipes};
 
 /// What happens to a store before it answers.
 pub(crate) type Before<'a> = &'a mut dyn FnMut(&mut MemoryStore, &Recipes, &Ask);
@@ -67,7 +67,7 @@ impl Net {
                 chum: Chum::new(
                     self.now,
                     config.clone(),
-                    person(other_name),
+                    pair::peer(own_name, other_name),
                     self.recipes.clone(),
                     Arc::new(policy(own_name)),
                 ),

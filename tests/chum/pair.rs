@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use chumwire::chum::{
-    Chum, ChumConfig, ChumEvent, ChumOutput, DefaultPolicy, MemoryStore, Policy, Verdict,
+    Chum, ChumConfig, ChumEvent, ChumOutput, DefaultPolicy, MemoryStore, Peer, Policy, Verdict,
 };
 use chumwire::io::{Kind, Message};
 use chumwire::objects::{Instance, Kind as Value, Object, Person, PersonId, Recipe, Recipes, Rule};
@@ -16,6 +16,16 @@ pub(crate) fn person(name: &str) -> PersonId {
         email: format!("{name}@example.com"),
     }
     .id()
+}
+
+/// An instance of that person, as it is known to another person.
+pub(crate) fn peer(own: &str, name: &str) -> Peer {
+    let (own, person) = (person(own), person(name));
+    Peer {
+        own,
+        person,
+        instance: person.0,
+    }
 }
 
 /// The known recipes, and two of the tests: a note without and a document with versions.
@@ -71,6 +81,7 @@ pub(crate) fn note(text: &str) -> Object {
 pub(crate) struct End {
     pub(crate) chum: Chum,
     pub(crate) store: MemoryStore,
+    recipes: Recipes,
     pub(crate) events: Vec<ChumEvent>,
     pub(crate) inbox: VecDeque<(Kind, Vec<u8>)>,
     pub(crate) sent: Vec<(Kind, Vec<u8>)>,
@@ -79,7 +90,7 @@ pub(crate) struct End {
 impl End {
     pub(crate) fn new(
         config: ChumConfig,
-        peer: PersonId,
+        peer: Peer,
         store: MemoryStore,
         policy: impl Policy + 'static,
         now: Now,
@@ -87,6 +98,7 @@ impl End {
         Self {
             chum: Chum::new(now, config, peer, recipes(), Arc::new(policy)),
             store,
+            recipes: recipes(),
             events: Vec::new(),
             inbox: VecDeque::new(),
             sent: Vec::new(),
@@ -114,7 +126,7 @@ impl End {
                     to.push_back(message);
                 }
                 ChumOutput::Ask { id, ask } => {
-                    let answer = self.store.answer(&recipes(), 0, id, ask);
+                    let answer = self.store.answer(&self.recipes, 0, id, ask);
                     self.chum.answered(now, id, answer);
                 }
                 ChumOutput::Event(event) => self.events.push(event),
@@ -138,8 +150,14 @@ impl Pair {
         };
         let [a, b] = stores;
         let ends = [
-            End::new(config.clone(), person("bob"), a, policy("alice"), now),
-            End::new(config, person("alice"), b, policy("bob"), now),
+            End::new(
+                config.clone(),
+                peer("alice", "bob"),
+                a,
+                policy("alice"),
+                now,
+            ),
+            End::new(config, peer("bob", "alice"), b, policy("bob"), now),
         ];
         Self { now, ends }
     }

@@ -10,7 +10,7 @@ use chumwire::time::{Micros, Millis, Now};
 use serde_json::{Value as Json, json};
 
 use crate::net::{assert_whole, open_files};
-use crate::pair::{person, policy, recipes};
+use crate::pair::{peer, policy, recipes};
 
 /// Ours, and what it did.
 pub(crate) struct Ours {
@@ -36,7 +36,13 @@ impl Ours {
         };
         Self {
             now,
-            chum: Chum::new(now, config, person("alice"), recipes(), Arc::new(policy)),
+            chum: Chum::new(
+                now,
+                config,
+                peer("bob", "alice"),
+                recipes(),
+                Arc::new(policy),
+            ),
             store,
             recipes: recipes(),
             events: Vec::new(),

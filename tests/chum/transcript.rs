@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chumwire::chum::{
-    Chum, ChumConfig, ChumEvent, ChumOutput, DefaultPolicy, MemoryStore, Presence, Verdict,
+    Chum, ChumConfig, ChumEvent, ChumOutput, DefaultPolicy, MemoryStore, Peer, Presence, Verdict,
 };
 use chumwire::io::{Kind, Message};
 use chumwire::objects::{
@@ -231,7 +231,12 @@ impl Side {
         };
         let mut policy = DefaultPolicy::new(owner, instance.id());
         policy.take_versions("PeerNote", Arc::new(|_, _| Verdict::Accept));
-        let chum = Chum::new(now, config, person(!of_a), recipes(), Arc::new(policy));
+        let peer = Peer {
+            own: owner,
+            person: person(!of_a),
+            instance: [0; 32],
+        };
+        let chum = Chum::new(now, config, peer, recipes(), Arc::new(policy));
         let mut side = Self {
             now,
             chum,

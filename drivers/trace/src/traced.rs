@@ -380,4 +380,8 @@ impl<S: Suite> Endpoint for Traced<Node<S>> {
     fn close(&mut self, now: Now, conn: ConnId) {
         Self::close(self, now, conn);
     }
+
+    fn ends(&self, conn: ConnId) -> (PersonId, Option<[u8; 32]>) {
+        self.machine.ends(conn)
+    }
 }

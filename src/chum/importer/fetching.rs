@@ -59,6 +59,7 @@ impl Importer {
             return;
         };
         self.later.succeeded(&task.job.key());
+        self.pend(&task.job, false, work);
         if let Job::Root(root) = task.job {
             if let Root::Versioned { hash, id, .. } = &root {
                 told.events.push_back(ChumEvent::VersionReceived {
@@ -91,6 +92,7 @@ impl Importer {
             self.release(owned, work);
         }
         self.outgoing.retain(|waiting| waiting.of != For::Task(no));
+        self.pend(&task.job, true, work);
         let (key, type_name) = (task.job.key(), String::from(task.job.type_name()));
         match trouble {
             Trouble::Refused => {

@@ -408,6 +408,7 @@ impl Importer {
             texts,
             merged,
             head: head.map(|(new, ..)| NewHead { id, old, new }),
+            ..Write::default()
         };
         self.step(no, Step::Merging(head));
         self.ask(For::Task(no), Ask::Write(write), work);

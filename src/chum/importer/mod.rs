@@ -9,19 +9,23 @@
 mod fetching;
 mod later;
 mod merging;
+mod since;
 mod task;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use self::later::{Key, Later};
+use self::since::Since;
 use self::task::{Expect, Group, Job, Step, Task};
-use super::entry::{Root, Shape, read_roots};
+use super::entry::{ListFault, Root, Shape, read_roots};
 use super::event::{ChumEvent, Round};
 use super::exporter::Work;
 use super::log::Transferred;
+use super::peer::Peer;
 use super::policy::{Offer, Policy, Role, Verdict};
 use super::services::{Service, VERSION};
 use super::store::{Answer, Ask, AskId, FileNo, Presence};
@@ -37,6 +41,7 @@ const SIFT: usize = 1_024;
 /// The importer of one connection.
 #[derive(Clone, Debug)]
 pub(super) struct Importer {
+    peer: Peer,
     person: PersonId,
     recipes: Recipes,
     policy: Arc<dyn Policy>,
@@ -55,6 +60,7 @@ pub(super) struct Importer {
     /// What is being fetched, and by whom it is waited for.
     owned: BTreeMap<Reference, Vec<TaskNo>>,
     later: Later,
+    since: Since,
     /// Refused roots that were reported.
     reported: BTreeSet<Key>,
     /// Roots that were refused when they had come: they are not fetched again.
@@ -107,6 +113,8 @@ enum Phase {
         retry: Option<Micros>,
         until: Micros,
     },
+    /// What is settled.
+    Cursor,
     Roots,
     /// Which of the roots are stored.
     Sifting {
@@ -114,6 +122,8 @@ enum Phase {
         asked: Vec<Root>,
     },
     Working,
+    /// What is settled is being written.
+    Settling,
     Sleeping {
         until: Micros,
     },
@@ -128,9 +138,10 @@ pub(super) struct Told<'a> {
 }
 
 impl Importer {
-    pub(super) fn new(person: PersonId, recipes: Recipes, policy: Arc<dyn Policy>) -> Self {
+    pub(super) fn new(peer: Peer, recipes: Recipes, policy: Arc<dyn Policy>) -> Self {
         Self {
-            person,
+            peer,
+            person: peer.person,
             recipes,
             policy,
             phase: Phase::Before,
@@ -144,6 +155,7 @@ impl Importer {
             group_of: BTreeMap::new(),
             owned: BTreeMap::new(),
             later: Later::default(),
+            since: Since::default(),
             reported: BTreeSet::new(),
             turned_away: BTreeSet::new(),
             round: Round::default(),
@@ -174,9 +186,10 @@ impl Importer {
     }
 
     /// The policy is another one by now.
-    pub(super) fn forget_refusals(&mut self) {
+    pub(super) fn policy_changed(&mut self, work: &mut Work<'_>) {
         self.turned_away.clear();
         self.reported.clear();
+        self.raise(work);
     }
 
     /// When it has to be woken.
@@ -279,9 +292,19 @@ impl Importer {
     }
 
     fn ask_roots(&mut self, work: &mut Work<'_>) {
-        self.phase = Phase::Roots;
         self.poll_now = false;
         self.round = Round::default();
+        if self.asks_since(work) {
+            self.phase = Phase::Cursor;
+            self.ask(For::Phase, Ask::Cursor(self.peer), work);
+        } else {
+            self.ask_all_roots(work);
+        }
+    }
+
+    fn ask_all_roots(&mut self, work: &mut Work<'_>) {
+        self.phase = Phase::Roots;
+        self.round.full = true;
         self.request(For::Phase, Service::GetAccessibleRoots, Vec::new(), work);
     }
 
@@ -291,15 +314,23 @@ impl Importer {
             _ => Err(Trouble::NotText(Service::GetAccessibleRoots)),
         };
         drop(data);
-        let entries = match read {
-            Ok(entries) => entries,
-            Err(trouble) => {
-                *told.fault = Some(ChumFault::Roots(trouble));
-                return;
-            }
-        };
-        let mut left = VecDeque::new();
-        let mut offered = BTreeSet::new();
+        match read {
+            Ok(entries) => self.take_roots(now, Vec::new(), entries, work, told),
+            Err(trouble) => *told.fault = Some(ChumFault::Roots(trouble)),
+        }
+    }
+
+    /// A list of roots has come. `pending` are to be looked at besides.
+    fn take_roots(
+        &mut self,
+        now: Now,
+        pending: Vec<Root>,
+        entries: Vec<Result<Root, ListFault>>,
+        work: &mut Work<'_>,
+        told: &mut Told<'_>,
+    ) {
+        let mut offered: BTreeSet<Key> = pending.iter().map(Key::of).collect();
+        let mut left: VecDeque<Root> = pending.into();
         let mut told_of = 0;
         for entry in entries {
             match entry {
@@ -308,6 +339,7 @@ impl Importer {
                     left.push_back(root);
                 }
                 Err(fault) => {
+                    self.since.is_short();
                     self.round.failed += 1;
                     self.failures += 1;
                     if told_of < limits::CHUM_ENTRIES_TOLD {
@@ -340,6 +372,8 @@ impl Importer {
         {
             if self.is_wanted(now, &root, told) {
                 asked.push(root);
+            } else {
+                self.since.pend(root, work.config.pending);
             }
         }
         if asked.is_empty() {
@@ -465,6 +499,7 @@ impl Importer {
         }
         if let Some(group) = self.groups.get_mut(at) {
             group.nodes.push_back(node);
+            group.entries.push(node.0);
         }
     }
 
@@ -478,7 +513,8 @@ impl Importer {
                 // Version nodes come after all else.
                 let groups = core::mem::take(&mut self.groups);
                 self.group_of.clear();
-                self.ready.extend(groups.into_iter().map(Job::Group));
+                let groups = groups.into_iter().map(Box::new);
+                self.ready.extend(groups.map(Job::Group));
             }
             let Some(job) = self.ready.pop_front() else {
                 break;
@@ -514,6 +550,17 @@ impl Importer {
 
     fn end_round(&mut self, now: Now, work: &mut Work<'_>, told: &mut Told<'_>) {
         self.later.looked(self.began);
+        match self.settled(now) {
+            Some(write) => {
+                self.phase = Phase::Settling;
+                self.ask(For::Phase, Ask::Write(write), work);
+            }
+            None => self.rest(now, work, told),
+        }
+    }
+
+    /// The round is over, and what is settled is written.
+    fn rest(&mut self, now: Now, work: &mut Work<'_>, told: &mut Told<'_>) {
         let mut round = self.round;
         round.first = self.rounds == 0;
         round.waiting = self.later.count() as u64;
@@ -592,6 +639,9 @@ impl Importer {
             (For::Phase, Phase::Roots, Service::GetAccessibleRoots) => {
                 self.roots_answered(now, data, work, told);
             }
+            (For::Phase, Phase::Roots, Service::GetRootsSince) => {
+                self.since_answered(now, &data, work, told);
+            }
             (For::Phase, Phase::Fin, Service::Fin) => self.phase = Phase::Done,
             (For::Task(no), ..) => self.task_answered(now, no, service, data, work, told),
             _ => {}
@@ -613,6 +663,13 @@ impl Importer {
         match (of, &self.phase, service) {
             (For::Phase, Phase::Version { .. }, Service::GetProtocolVersion) => {
                 self.version_failed(now, &failed, told);
+            }
+            (For::Phase, Phase::Roots, Service::GetRootsSince) if is_unknown_service(&failed) => {
+                self.without_since(work);
+            }
+            (For::Phase, Phase::Roots, Service::GetRootsSince) => {
+                let trouble = Trouble::Request { service, failed };
+                *told.fault = Some(ChumFault::Roots(trouble));
             }
             (For::Phase, Phase::Roots, Service::GetAccessibleRoots) => {
                 if is_unknown_service(&failed) {
@@ -671,6 +728,13 @@ impl Importer {
         match (self.asked.remove(&asked), answer) {
             (Some(For::Phase), Answer::Presence(presence)) => {
                 self.sifted(now, &presence, work, told);
+            }
+            (Some(For::Phase), answer) if matches!(self.phase, Phase::Cursor) => {
+                self.ask_since(now, answer, work);
+            }
+            (Some(For::Phase), answer) if matches!(self.phase, Phase::Settling) => {
+                self.since.written(&answer);
+                self.rest(now, work, told);
             }
             (Some(For::Phase), _) => *told.fault = Some(ChumFault::Store),
             (Some(For::Task(no)), answer) => self.task_told(now, no, answer, work, told),

@@ -22,7 +22,7 @@ pub(super) enum Job {
     /// An entry that is no version node.
     Root(Root),
     /// The version nodes of one thing, in the order of the list.
-    Group(Group),
+    Group(Box<Group>),
 }
 
 /// The version nodes of one thing that are not merged yet.
@@ -31,6 +31,8 @@ pub(super) struct Group {
     pub(super) id: IdHash,
     pub(super) type_name: String,
     pub(super) nodes: VecDeque<(ObjectHash, Presence)>,
+    /// All of them.
+    pub(super) entries: Vec<ObjectHash>,
     /// Those that are stored and checked by now.
     pub(super) checked: Vec<ObjectHash>,
     /// The deepest of them; of equals the first.
@@ -43,6 +45,7 @@ impl Group {
             id,
             type_name: type_name.into(),
             nodes: VecDeque::new(),
+            entries: Vec::new(),
             checked: Vec::new(),
             best: None,
         }
@@ -75,6 +78,26 @@ impl Job {
             Self::Root(root) => Key::of(root),
             Self::Group(group) => Key::versions(group.id),
         }
+    }
+
+    /// The entries that are not settled, when it is over: all, or but those that were merged.
+    pub(super) fn unsettled(&self, failed: bool) -> Vec<Root> {
+        let group = match self {
+            Self::Root(root) if failed => return [root.clone()].into(),
+            Self::Root(_) => return Vec::new(),
+            Self::Group(group) => group,
+        };
+        let merged = match failed {
+            true => Vec::new(),
+            false => group.up_to_best(),
+        };
+        let left = group.entries.iter().filter(|node| !merged.contains(node));
+        left.map(|node| Root::VersionNode {
+            node: *node,
+            id: group.id,
+            type_name: group.type_name.clone(),
+        })
+        .collect()
     }
 
     pub(super) fn type_name(&self) -> &str {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chumwire::chum::{Answer, Ask, AskId, FileNo, Grant, NewHead, Piece, Presence, Write};
+use chumwire::chum::{Answer, Ask, AskId, FileNo, Grant, NewHead, Peer, Piece, Presence, Write};
 use chumwire::hex;
 use chumwire::io::ConnId;
 use chumwire::objects::{
@@ -31,6 +31,8 @@ use crate::log;
 type Hash = [u8; 32];
 /// A person, a kind of reference, a hash.
 type GrantKey = [u8; 65];
+/// The person here, the person there, the key of the instance there.
+type PeerKey = [u8; 96];
 
 const OBJECTS: TableDefinition<'_, &Hash, &[u8]> = TableDefinition::new("objects");
 const FILES: TableDefinition<'_, &Hash, &[u8]> = TableDefinition::new("files");
@@ -38,6 +40,13 @@ const MERGED: TableDefinition<'_, &Hash, ()> = TableDefinition::new("merged");
 const HEADS: TableDefinition<'_, &Hash, &Hash> = TableDefinition::new("heads");
 /// The value is the id hash, or nothing, and the name of the type.
 const GRANTS: TableDefinition<'_, &GrantKey, &[u8]> = TableDefinition::new("grants");
+
+/// What was listed for a person.
+const JOURNALS: TableDefinition<'_, &Hash, &[u8]> = TableDefinition::new("journals");
+/// What was settled with a peer, by [`peer_key`].
+const CURSORS: TableDefinition<'_, &PeerKey, &str> = TableDefinition::new("cursors");
+/// How often all that was settled was given up.
+const GENERATION: TableDefinition<'_, (), u64> = TableDefinition::new("generation");
 
 /// Files up to this many bytes are in the database.
 const INLINE: usize = 16 * 1024;
@@ -106,6 +115,9 @@ impl Objects {
         write.open_table(MERGED)?;
         write.open_table(HEADS)?;
         write.open_table(GRANTS)?;
+        write.open_table(JOURNALS)?;
+        write.open_table(CURSORS)?;
+        write.open_table(GENERATION)?;
         write.commit()?;
         let unfinished = dir.join("unfinished");
         match fs::remove_dir_all(&unfinished) {
@@ -155,6 +167,21 @@ impl Objects {
                 Answer::Texts(texts?)
             }
             Ask::Head(id) => Answer::Head(self.head(id)?),
+            Ask::Journal(person) => {
+                let journals = self.read()?.open_table(JOURNALS)?;
+                let journal = journals.get(&person.0)?;
+                Answer::Journal(journal.map(|bytes| bytes.value().to_vec()))
+            }
+            Ask::Cursor(peer) => {
+                let read = self.read()?;
+                let (cursors, generation) =
+                    (read.open_table(CURSORS)?, read.open_table(GENERATION)?);
+                let kept = cursors.get(&peer_key(peer))?;
+                Answer::Cursor {
+                    generation: generation.get(())?.map_or(0, |value| value.value()),
+                    kept: kept.map(|text| text.value().to_string()),
+                }
+            }
             Ask::Bytes {
                 hash,
                 offset,
@@ -267,6 +294,19 @@ impl Objects {
             let mut merged = transaction.open_table(MERGED)?;
             for node in &write.merged {
                 merged.insert(&node.0, ())?;
+            }
+            if let Some((person, journal)) = write.journal.as_deref() {
+                let mut journals = transaction.open_table(JOURNALS)?;
+                journals.insert(&person.0, journal.as_slice())?;
+            }
+            if let Some((peer, settled)) = write.cursor.as_deref() {
+                let mut cursors = transaction.open_table(CURSORS)?;
+                cursors.insert(&peer_key(*peer), settled.as_str())?;
+            }
+            if write.raise {
+                let mut table = transaction.open_table(GENERATION)?;
+                let last = table.get(())?.map_or(0, |value| value.value());
+                table.insert((), last + 1)?;
             }
         }
         self.commit(transaction)?;
@@ -657,6 +697,14 @@ fn grant_key(person: PersonId, kind: u8, hash: &Hash) -> GrantKey {
     key[..32].copy_from_slice(&person.0);
     key[32] = kind;
     key[33..].copy_from_slice(hash);
+    key
+}
+
+fn peer_key(peer: Peer) -> PeerKey {
+    let mut key = [0; 96];
+    key[..32].copy_from_slice(&peer.own.0);
+    key[32..64].copy_from_slice(&peer.person.0);
+    key[64..].copy_from_slice(&peer.instance);
     key
 }
 

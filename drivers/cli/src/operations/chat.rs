@@ -162,6 +162,7 @@ impl Talk {
                 old: newest.map(|newest| newest.head),
                 new,
             }),
+            ..Write::default()
         };
         Ok(objects.write(&write)?)
     }

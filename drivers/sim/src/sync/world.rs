@@ -1,6 +1,6 @@
 //! The world of CHUM: one thing after the other, in an order that is chosen.
 
-use chumwire::chum::{Answer, Ask, Chum, ChumConfig, ChumEvent, ChumOutput};
+use chumwire::chum::{Answer, Ask, Chum, ChumConfig, ChumEvent, ChumOutput, Peer};
 use chumwire::io::Message;
 use chumwire::objects::{Recipes, Reference};
 use chumwire::time::{Micros, Millis, Now};
@@ -313,7 +313,11 @@ impl SyncWorld {
             Half::new(Chum::new(
                 world.clock(link, end),
                 world.config.clone(),
-                peer.person,
+                Peer {
+                    own: own.person,
+                    person: peer.person,
+                    instance: peer.person.0,
+                },
                 world.recipes.clone(),
                 own.policy.clone(),
             ))
