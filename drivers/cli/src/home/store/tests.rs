@@ -366,6 +366,7 @@ fn deeds() -> Vec<(Reference, Vec<Ask>)> {
                 texts,
                 merged,
                 head,
+                ..Write::default()
             })
         };
         let object = Reference::Object(hash);
