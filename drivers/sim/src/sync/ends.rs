@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use chumwire::chum::{Answer, Ask, AskId, Chum, Policy};
+use chumwire::chum::{Answer, Ask, AskId, Policy};
 use chumwire::io::Kind;
 use chumwire::objects::{IdHash, PersonId, Reference};
 
+use super::deployed::DeployedChumFaults;
 use super::desk::{Deed, person, policy};
 use super::disk::Disk;
+use super::speaker::Speaker;
 
 /// A hash of whatever kind.
 pub(super) type Hash = [u8; 32];
@@ -21,6 +23,8 @@ pub(super) const USER: u64 = u64::MAX;
 pub(super) struct Place {
     pub(super) name: &'static str,
     pub(super) person: PersonId,
+    /// It is a double of a deployed instance, with these faults.
+    pub(super) deployed: Option<DeployedChumFaults>,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) disk: Disk,
     pub(super) up: bool,
@@ -55,6 +59,7 @@ impl Place {
         Self {
             name,
             person: person(name),
+            deployed: None,
             policy: policy(name),
             disk: Disk::default(),
             up: true,
@@ -89,7 +94,7 @@ pub(super) struct Conn {
 /// One end of a connection.
 #[derive(Debug)]
 pub(super) struct Half {
-    pub(super) chum: Chum,
+    pub(super) chum: Speaker,
     /// What is on its way to this end.
     pub(super) inbox: VecDeque<(Kind, Vec<u8>)>,
     /// What found no room on the way to the other one.
@@ -104,7 +109,7 @@ pub(super) struct Half {
 }
 
 impl Half {
-    pub(super) const fn new(chum: Chum) -> Self {
+    pub(super) const fn new(chum: Speaker) -> Self {
         Self {
             chum,
             inbox: VecDeque::new(),

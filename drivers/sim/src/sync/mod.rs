@@ -7,17 +7,21 @@
 //!     |               |
 //!   store           store         a crash leaves a beginning of its writes
 //! ```
+//! An instance may be a double of a deployed one: it speaks as the specification tells of that.
+//!
 //! A [`SyncScenario`] is run by [`SyncScenario::run`]. Faults are bounded; then all has to come to rest, with everything
 //! that was granted at its place. Beside random ones, faults can be [`Planned`] one by one: so every position of one
 //! fault is tried in a test.
 
 mod check;
+mod deployed;
 mod desk;
 mod disk;
 mod ends;
 mod faults;
 mod scenarios;
 mod settle;
+mod speaker;
 mod world;
 
 use std::any::Any;
@@ -26,6 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use chumwire::time::Micros;
 use sha2::{Digest, Sha256};
 
+pub use deployed::DeployedChumFaults;
 pub use desk::{Deed, Desk, note};
 pub use faults::{Blow, Mix, Moment, Planned};
 pub use scenarios::{GRAPH, sync_catalogue, sync_scenario};

@@ -4,9 +4,18 @@ use chumwire::objects::{ObjectHash, Reference, Value};
 
 use super::desk::{Desk, note};
 use super::faults::Mix;
-use super::{SyncScenario, SyncWorld};
+use super::{DeployedChumFaults, SyncScenario, SyncWorld};
 
-const CATALOGUE: &[SyncScenario] = &[LOSS, CRASH, TWO_WRITERS, CHAIN, UNSHARE, FILES];
+const CATALOGUE: &[SyncScenario] = &[
+    LOSS,
+    CRASH,
+    TWO_WRITERS,
+    CHAIN,
+    UNSHARE,
+    FILES,
+    DEPLOYED,
+    EMPTY_CHUNKS,
+];
 
 /// All scenarios of synchronisation.
 #[must_use]
@@ -242,6 +251,115 @@ const FILES: SyncScenario = SyncScenario {
     },
 };
 
+const DEPLOYED: SyncScenario = SyncScenario {
+    name: "sync-deployed",
+    about: "One of ours and a double of a deployed instance copy to each other and edit one document; the connection is \
+            cut at any message.",
+    required: "The first request is not lost for good; in the end both have all, and the same data of the document",
+    script: |world| {
+        let [alice, bob] = pair(world);
+        world.vary();
+        let (ours, double) = [(alice, bob), (bob, alice)][world.pick(2)];
+        let merge_apart = world.pick(3) == 2;
+        let faults = DeployedChumFaults {
+            merge_apart,
+            ..DeployedChumFaults::default()
+        };
+        world.is_deployed(double, faults);
+        let ahead = [0, 1, 3_600_000][world.pick(3)];
+        world.ahead(bob, ahead);
+        if world.pick(2) == 1 {
+            world.before(alice, |desk| {
+                desk.edit("plan", "start", None);
+            })?;
+        }
+        world.before(alice, |desk| {
+            share_graph(desk, "bob");
+            share_files(desk, "bob", 3);
+            desk.share(desk.document("plan"), "bob");
+        })?;
+        world.before(bob, |desk| {
+            share_files(desk, "alice", 9);
+            desk.share(desk.document("plan"), "alice");
+        })?;
+        world.later(alice, "writes a1", |desk| {
+            desk.edit("plan", "a1", None);
+        });
+        world.later(bob, "writes b1", |desk| {
+            let child = desk.put(&note("of bob"));
+            desk.edit("plan", "b1", Some(child));
+        });
+        world.later(alice, "writes a2", |desk| {
+            let child = desk.put(&note("of alice"));
+            desk.edit("plan", "a2", Some(child));
+        });
+        world.later(bob, "shares a document and one version", |desk| {
+            let document = desk.edit("diary", "day", None);
+            desk.share(document, "alice");
+            let letter = chumwire::objects::Object::new("Doc").with("id", "letter");
+            let version = desk.put(&letter);
+            desk.share(Reference::Object(version), "alice");
+        });
+        world.later(bob, "writes b2", |desk| {
+            desk.edit("plan", "b2", None);
+        });
+        let budget = world.pick(6) as u32;
+        let mix = Mix {
+            cut: 30,
+            ..Mix::default()
+        };
+        world.faults(mix, budget);
+        world.rage(800)?;
+        if merge_apart {
+            // What a cut has kept it from merging comes with the next version.
+            world.calm();
+            world.later(ours, "writes once more", |desk| {
+                desk.edit("plan", "in the end", None);
+            });
+        }
+        Ok(())
+    },
+};
+
+const EMPTY_CHUNKS: SyncScenario = SyncScenario {
+    name: "sync-empty-chunks",
+    about: "The double of a deployed instance sends every binary chunk as an empty message.",
+    required: "All but BLOBs that are no text, and what refers to them, arrives; ours closes no connection",
+    script: |world| {
+        let [alice, bob] = pair(world);
+        world.vary();
+        let faults = DeployedChumFaults {
+            empty_chunks: true,
+            ..DeployedChumFaults::default()
+        };
+        world.is_deployed(bob, faults);
+        world.before(alice, |desk| {
+            share_graph(desk, "bob");
+            share_files(desk, "bob", 200);
+        })?;
+        world.before(bob, |desk| {
+            // Only some of it is text.
+            share_graph(desk, "alice");
+            share_files(desk, "alice", 7);
+            share_files(desk, "alice", 200);
+            let document = desk.edit("plan", "one", None);
+            desk.share(document, "alice");
+        })?;
+        world.later(bob, "writes more", |desk| {
+            let text = Reference::Blob(desk.file("Grüße".repeat(20_000).as_bytes()));
+            let note = desk.put(&note("with a text as picture").with("picture", text));
+            desk.edit("plan", "two", Some(note));
+        });
+        let budget = world.pick(4) as u32;
+        let mix = Mix {
+            cut: 20,
+            ..Mix::default()
+        };
+        world.faults(mix, budget);
+        world.rage(500)
+    },
+};
+
 /// Two who connect to each other.
 fn pair(world: &mut SyncWorld) -> [usize; 2] {
     let alice = world.place("alice");
@@ -281,6 +399,19 @@ fn both_give(world: &mut SyncWorld) -> Result<(), String> {
         desk.share(Reference::Object(version), "alice");
     });
     Ok(())
+}
+
+/// Notes with pictures of this byte, and texts: of no, one and several chunks.
+fn share_files(desk: &mut Desk<'_>, with: &str, byte: u8) {
+    for length in [0, 10, 200_000] {
+        let picture = Reference::Blob(desk.file(&vec![byte; length]));
+        let body = format!("x{}", "ü".repeat(length / 3));
+        let body = Reference::Clob(desk.file(body.as_bytes()));
+        let text = format!("{length} bytes of {byte}");
+        let object = note(&text).with("picture", picture).with("body", body);
+        let note = desk.put(&object);
+        desk.share(Reference::Object(note), with);
+    }
 }
 
 /// A note whose child has a picture and a text.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use chumwire::chum::{Grant, Presence};
+use chumwire::chum::{Before, Grant, Presence, VersionNode};
 use chumwire::hex;
-use chumwire::objects::{IdHash, Reference};
+use chumwire::objects::{FileHash, IdHash, ObjectHash, ReadLimits, Reference};
 use chumwire::time::Micros;
 
 use super::check::{grants, holds};
@@ -57,25 +57,57 @@ impl SyncWorld {
         Ok(())
     }
 
+    /// The newest versions that an instance lists: of a deployed one those that its head joins, not their join.
+    fn given(&self, from: usize, head: ObjectHash) -> Vec<ObjectHash> {
+        let of = &self.places[from];
+        if !of.deployed.is_some_and(|faults| faults.unlisted_merges) {
+            return [head].into();
+        }
+        let (mut given, mut ahead) = (Vec::new(), Vec::from([head]));
+        while let Some(hash) = ahead.pop() {
+            let text = of.disk.store().text(&Reference::Object(hash));
+            let object = text.and_then(|text| self.recipes.read(text, &ReadLimits::default()).ok());
+            match object.as_ref().and_then(VersionNode::of) {
+                Some(node) if matches!(node.before, Before::Merge(_)) => {
+                    ahead.extend(node.predecessors());
+                }
+                _ => given.push(hash),
+            }
+        }
+        given
+    }
+
     /// `to` has all that `from` grants it.
     fn has_all(&mut self, from: usize, to: usize) -> Result<(), String> {
         let (giver, taker) = (&self.places[from], &self.places[to]);
         let what = grants(giver.disk.store(), &self.recipes, taker.person);
         let names = format!("{} of {}", taker.name, giver.name);
         let mut all = BTreeSet::new();
+        let is_mute = giver.deployed.is_some_and(|faults| faults.empty_chunks);
         for grant in what {
-            let store = giver.disk.store();
+            let store = self.places[from].disk.store();
+            let mut its = BTreeSet::new();
             match grant {
                 Grant::Object { hash, .. } => {
-                    self.check.reach(store, Reference::Object(hash), &mut all)?;
+                    self.check.reach(store, Reference::Object(hash), &mut its)?;
                 }
                 Grant::Id { id, head, .. } => {
-                    self.check.reach(store, Reference::Id(id), &mut all)?;
+                    self.check.reach(store, Reference::Id(id), &mut its)?;
                     if let Some(head) = head {
-                        self.check.reach(store, Reference::Object(head), &mut all)?;
+                        for head in self.given(from, head) {
+                            self.check.reach(store, Reference::Object(head), &mut its)?;
+                        }
                         self.same_version(from, to, id)?;
                     }
                 }
+            }
+            // What is no text cannot come from such a peer, nor what refers to it.
+            let is_text = |hash: &[u8; 32]| {
+                let file = store.file(&FileHash(*hash));
+                file.is_none_or(|bytes| core::str::from_utf8(bytes).is_ok())
+            };
+            if !is_mute || its.iter().all(is_text) {
+                all.extend(its);
             }
         }
         let there: BTreeSet<_> = {
@@ -111,9 +143,11 @@ impl SyncWorld {
                 "a version that was granted is not in the head [{names}]"
             ));
         }
-        if let Some(head) = giver.disk.store().head(&id)
-            && taker.disk.store().presence(&Reference::Object(head)) != Presence::Merged
-        {
+        // A deployed instance has no such mark.
+        let heads = giver.disk.store().head(&id).into_iter();
+        let mut heads = heads.flat_map(|head| self.given(from, head));
+        let taken_in = |head| taker.disk.store().presence(&Reference::Object(head));
+        if taker.deployed.is_none() && heads.any(|head| taken_in(head) != Presence::Merged) {
             return Err(format!(
                 "a version that was granted is not merged [{names}]"
             ));

@@ -1,14 +1,16 @@
 //! The world of CHUM: one thing after the other, in an order that is chosen.
 
-use chumwire::chum::{Answer, Ask, Chum, ChumConfig, ChumEvent, ChumOutput, Peer};
+use chumwire::chum::{Answer, Ask, Chum, ChumConfig, ChumEvent, ChumOutput, Peer, Trouble};
 use chumwire::io::Message;
 use chumwire::objects::{Recipes, Reference};
 use chumwire::time::{Micros, Millis, Now};
 
 use super::check::Check;
+use super::deployed::{DeployedChum, DeployedChumFaults};
 use super::desk::{Deed, Desk, recipes};
 use super::ends::{Conn, Half, Issued, Link, Place, USER};
 use super::faults::{Blow, Mix, Moment, Planned};
+use super::speaker::Speaker;
 use crate::chooser::{Choice, Chooser, Recording};
 use crate::link::FaultKind;
 
@@ -111,6 +113,11 @@ impl SyncWorld {
     pub fn place(&mut self, name: &'static str) -> usize {
         self.places.push(Place::new(name));
         self.places.len() - 1
+    }
+
+    /// An instance of this name is a double of a deployed one.
+    pub fn is_deployed(&mut self, place: usize, faults: DeployedChumFaults) {
+        self.places[place].deployed = Some(faults);
     }
 
     /// These two connect to each other, from now on.
@@ -310,17 +317,24 @@ impl SyncWorld {
         let ends = self.links[link].ends;
         let half = |world: &Self, end: usize| {
             let (own, peer) = (&world.places[ends[end]], &world.places[ends[1 - end]]);
-            Half::new(Chum::new(
-                world.clock(link, end),
-                world.config.clone(),
-                Peer {
-                    own: own.person,
-                    person: peer.person,
-                    instance: peer.person.0,
-                },
-                world.recipes.clone(),
-                own.policy.clone(),
-            ))
+            let recipes = world.recipes.clone();
+            Half::new(match own.deployed {
+                Some(faults) => {
+                    let chum = DeployedChum::new(peer.person, recipes, faults);
+                    Speaker::Deployed(Box::new(chum))
+                }
+                None => Speaker::Ours(Box::new(Chum::new(
+                    world.clock(link, end),
+                    world.config.clone(),
+                    Peer {
+                        own: own.person,
+                        person: peer.person,
+                        instance: peer.person.0,
+                    },
+                    recipes,
+                    own.policy.clone(),
+                ))),
+            })
         };
         let halves = [half(self, 0), half(self, 1)];
         let id = self.conns;
@@ -442,11 +456,14 @@ impl SyncWorld {
         event: ChumEvent,
     ) -> Result<(), String> {
         let name = self.places[self.links[link].ends[end]].name;
+        // A peer that cannot send files as bytes.
+        let peer = self.places[self.links[link].ends[1 - end]].deployed;
+        let is_mute = peer.is_some_and(|faults| faults.empty_chunks);
         self.log(|_| format!("{name} tells {event:?}"));
         match event {
             ChumEvent::RoundEnded(round) => {
                 if let Some(half) = self.half(link, end) {
-                    let well = round.failed == 0 && round.waiting == 0;
+                    let well = is_mute || round.failed == 0 && round.waiting == 0;
                     half.rounds = if well { half.rounds + 1 } else { 0 };
                 }
             }
@@ -458,6 +475,10 @@ impl SyncWorld {
                     return Err(format!("a CHUM ends without a cause [{fault}]"));
                 }
             }
+            ChumEvent::RootFailed {
+                trouble: Trouble::EmptyChunks,
+                ..
+            } if is_mute => {}
             ChumEvent::RootFailed { trouble, .. } if calm => {
                 return Err(format!("a root fails without a cause [{trouble}]"));
             }
