@@ -6,7 +6,7 @@
 //! ```
 //! # use chumwire::io::{Machine, NotStored};
 //! # async fn example<M>(machine: M) -> std::io::Result<()>
-//! # where M: Machine + Send + 'static, M::Event: std::fmt::Debug + 'static, M::Record: 'static {
+//! # where M: Machine<Answer = Result<(), NotStored>> + Send + 'static, M::Event: std::fmt::Debug + 'static, M::Record: 'static {
 //! use chumwire_async_std::{Config, spawn};
 //!
 //! let host = (|event, _: &[u8]| println!("{event:?}"), |_record| Err(NotStored));
