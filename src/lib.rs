@@ -64,6 +64,7 @@
 
 extern crate alloc;
 
+pub mod book;
 mod canon;
 pub mod channel;
 pub mod channels;

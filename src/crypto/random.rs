@@ -31,6 +31,8 @@ pub enum Purpose {
     Challenge,
     /// The bits of an invitation's token: 48 bytes.
     Token,
+    /// The `someoneId` of a new contact: 32 bytes.
+    SomeoneId,
     /// The stand-in for a key that is not ours: 32 bytes.
     DummyKey,
     /// How long the padding of a frame is: 1 byte.

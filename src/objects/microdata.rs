@@ -133,14 +133,14 @@ pub(super) fn unescape(escaped: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The text of an object whose properties are known when the program is written, in the order of the calls.
-pub(super) struct Microdata(String);
+pub(crate) struct Microdata(String);
 
 impl Microdata {
-    pub(super) fn object(type_name: &str) -> Self {
+    pub(crate) fn object(type_name: &str) -> Self {
         Self::start(type_name, false)
     }
 
-    pub(super) fn id_object(type_name: &str) -> Self {
+    pub(crate) fn id_object(type_name: &str) -> Self {
         Self::start(type_name, true)
     }
 
@@ -150,14 +150,14 @@ impl Microdata {
         Self(text)
     }
 
-    pub(super) fn text(mut self, property: &str, value: &str) -> Self {
+    pub(crate) fn text(mut self, property: &str, value: &str) -> Self {
         Element::Value.open(&mut self.0, Some(property));
         escape(&mut self.0, value);
         Element::Value.close(&mut self.0, Some(property));
         self
     }
 
-    pub(super) fn reference(mut self, property: &str, kind: RefKind, hash: &[u8; 32]) -> Self {
+    pub(crate) fn reference(mut self, property: &str, kind: RefKind, hash: &[u8; 32]) -> Self {
         let element = Element::Reference(kind);
         element.open(&mut self.0, Some(property));
         hex::push(&mut self.0, hash);
@@ -165,7 +165,7 @@ impl Microdata {
         self
     }
 
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.0.push_str(END);
         self.0
     }

@@ -31,7 +31,7 @@ use alloc::string::String;
 use crate::crypto::{KEY, Person as PersonKeyUse, PublicKey};
 use crate::fault::JsonFault;
 use crate::json::{self, Writer};
-use microdata::Microdata;
+pub(crate) use microdata::Microdata;
 
 /// A public Ed25519 signing key, 32 bytes. Connections carry it and never use it; see [`signature`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

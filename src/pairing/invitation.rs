@@ -16,7 +16,9 @@ use crate::limits;
 /// Characters of a token.
 pub const TOKEN: usize = 64;
 
-const ALPHABET: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
+/// What tokens and other random names are made of.
+pub(crate) const ALPHABET: &[u8; 64] =
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
 /// The page that links lead to, when nothing else is asked for.
 pub const LINK_BASE: &str = "https://one.example/invites/invitePartner/?invited=true";
 

@@ -5,6 +5,7 @@ mod machine;
 mod registry;
 mod wire;
 
+pub(crate) use invitation::ALPHABET;
 pub use invitation::{BadInvitation, Invitation, InvitationId, LINK_BASE, TOKEN, Token};
 pub use machine::{Pairing, PairingConfig, PairingEvent};
 pub use registry::{InvitationRecord, InvitationState, Invitations, TooMany};
