@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chumwire::book::{AddressBook, BookFault, Plan, Someone};
+use chumwire::book::{AddressBook, BookFault, Member, Plan, Someone, profile_id};
 use chumwire::channels::topic_name;
 use chumwire::crypto::Random;
 use chumwire::objects::{Person, PersonId, SomeoneId};
@@ -232,6 +232,32 @@ impl World {
     }
 }
 
+/// A record of any persons, the owner among them, and numbers of its aliases.
+fn record() -> impl Strategy<Value = (Someone, BTreeSet<usize>)> {
+    let member = (0..=PERSONS, any::<bool>());
+    let persons = prop::collection::vec(member, 0..4);
+    let aliases = prop::collection::btree_set(0..9_usize, 0..3);
+    (0..4_u32, 0..=PERSONS, persons, aliases).prop_map(|(name, main, persons, aliases)| {
+        let id = |n| if n == PERSONS { own() } else { person(n) };
+        let persons = persons.into_iter().map(|(n, removed)| {
+            let member = Member {
+                email: email(n),
+                profiles: [profile_id(id(n))].into(),
+                removed,
+                hide_before: None,
+            };
+            (id(n), member)
+        });
+        let someone = Someone {
+            someone_id: format!("record {name}"),
+            main: id(main),
+            persons: persons.collect(),
+            aliases: BTreeSet::new(),
+        };
+        (someone, aliases)
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
@@ -295,5 +321,43 @@ proptest! {
         stored.extend(plan.put.into_iter().map(|someone| (someone.id(), someone)));
         let stored: Vec<Someone> = stored.into_values().collect();
         prop_assert_eq!(load(&stored).1, Plan::default());
+    }
+
+    /// Whatever is stored, by whatever crash or other device, is in order once it is loaded, and stays so.
+    #[test]
+    fn what_is_stored_is_put_in_order(
+        records in prop::collection::vec(record(), 0..6),
+        paired in prop::collection::btree_set(0..PERSONS, 0..3),
+    ) {
+        // Aliases are ids of other records, too, and of none.
+        let ids: Vec<SomeoneId> = records.iter().map(|(someone, _)| someone.id()).collect();
+        let kept = records.into_iter().map(|(mut someone, aliases)| {
+            someone.aliases = aliases.iter().map(|n| *ids.get(*n).unwrap_or(&SomeoneId([*n as u8; 32]))).collect();
+            (someone.id(), someone)
+        });
+        let mut stored: BTreeMap<SomeoneId, Someone> = kept.collect();
+        let paired: Vec<_> = paired.into_iter().map(|n| (person(n), email(n))).collect();
+        let load = |stored: &BTreeMap<SomeoneId, Someone>| {
+            let random = &mut Random::new([4; 32]);
+            AddressBook::load(own(), stored.values().cloned(), paired.clone(), random)
+        };
+        let (book, plan) = load(&stored);
+        book.self_check().expect("the tables agree");
+        let known = |someone: &Someone| someone.persons.keys().copied().collect::<Vec<_>>();
+        for person in stored.values().flat_map(known).filter(|person| *person != own()) {
+            prop_assert!(book.member(person).is_some(), "somebody is lost");
+        }
+        for (person, _) in &paired {
+            prop_assert!(book.is_contact(*person));
+        }
+        // Who is removed now and was not everywhere loses what was granted.
+        for (person, member) in stored.values().flat_map(|someone| &someone.persons) {
+            if *person != own() && !member.removed && !book.is_contact(*person) {
+                prop_assert!(plan.withdrawn.contains(person));
+            }
+        }
+        plan.gone.iter().for_each(|id| drop(stored.remove(id)));
+        stored.extend(plan.put.into_iter().map(|someone| (someone.id(), someone)));
+        prop_assert_eq!(load(&stored), (book, Plan::default()));
     }
 }

@@ -12,7 +12,7 @@ use crate::time::Millis;
 /// Characters of a new `someoneId`.
 pub(super) const NAME: usize = 32;
 /// The `profileId` of the profile that a pairing makes.
-pub(super) const DEFAULT: &str = "default";
+const DEFAULT: &str = "default";
 /// The `someoneId` of the owner.
 pub(super) const ME: &str = "me";
 
@@ -74,20 +74,11 @@ impl Someone {
             let profiles = Value::list(member.profiles.iter().copied());
             (IdHash::from(person), profiles)
         });
-        someone(
-            &self.someone_id,
-            main.unwrap_or(profile_id(self.main)),
-            Value::map(identities),
-        )
+        Object::new("Someone")
+            .with("someoneId", self.someone_id.as_str())
+            .with("mainProfile", main.unwrap_or(profile_id(self.main)))
+            .with("identities", Value::map(identities))
     }
-}
-
-/// A `Someone` object.
-pub(super) fn someone(name: &str, main: IdHash, identities: Value) -> Object {
-    Object::new("Someone")
-        .with("someoneId", name)
-        .with("mainProfile", main)
-        .with("identities", identities)
 }
 
 /// The id of the `Someone` with this `someoneId`.
@@ -116,10 +107,10 @@ mod tests {
     use super::*;
     use alloc::string::ToString as _;
 
-    use crate::objects::Person;
+    use crate::objects::{ObjectHash, Person, Recipes};
 
     #[test]
-    fn the_ids_are_those_of_the_specification() {
+    fn ids_and_the_object_are_those_of_the_specification() {
         let email = "alice@example.com".into();
         let alice = Person { email }.id();
         assert_eq!(
@@ -129,6 +120,23 @@ mod tests {
         assert_eq!(
             id_of(ME).to_string(),
             "36d7288c7375b3adc64eb50659d94e38eca187905e047551a99ded280b8243b9"
+        );
+        let member = Member {
+            email: "alice@example.com".into(),
+            profiles: [profile_id(alice)].into(),
+            removed: false,
+            hide_before: None,
+        };
+        let me = Someone {
+            someone_id: ME.into(),
+            main: alice,
+            persons: [(alice, member)].into(),
+            aliases: BTreeSet::new(),
+        };
+        let text = Recipes::known().write(&me.object()).expect("a contact");
+        assert_eq!(
+            ObjectHash::of(&text).to_string(),
+            "7efa116675d634e2f535ac813b1481f56dd76ea268f8706d31d9ee8614a8b4d7"
         );
     }
 }

@@ -104,8 +104,8 @@ impl AddressBook {
         for someone in stored.values() {
             book.take(someone.clone());
         }
-        let paired = paired.into_iter();
-        for (person, email) in paired.filter(|(person, _)| *person != own) {
+        book.settle_aliases();
+        for (person, email) in paired {
             if !book.is_contact(person)
                 && let Ok(plan) = book.pair(person, &email, random)
             {
@@ -113,37 +113,54 @@ impl AddressBook {
             }
         }
         let changed = |someone: &&Someone| stored.get(&someone.id()) != Some(*someone);
+        let put: Vec<Someone> = book.someones.values().filter(changed).cloned().collect();
+        let gone = stored.keys().filter(|id| !book.someones.contains_key(*id));
+        // Who was removed in one of several contacts is removed, and may still have grants of another one.
+        let was_one = stored.values().flat_map(Someone::contacts);
+        let removed: BTreeSet<PersonId> = was_one
+            .map(|(person, _)| person)
+            .filter(|person| *person != own && !book.is_contact(*person))
+            .collect();
         let plan = Plan {
-            put: book.someones.values().filter(changed).cloned().collect(),
-            gone: stored
-                .keys()
-                .filter(|id| !book.someones.contains_key(*id))
-                .copied()
-                .collect(),
-            withdrawn: Vec::new(),
+            gone: gone.copied().collect(),
+            withdrawn: removed.into_iter().collect(),
+            put,
         };
         (book, plan)
     }
 
-    /// Takes a contact in. If it has a person of others, they become one.
+    /// Takes a contact in. If it has a person of others, they become one; if it has nobody but the owner, it is none.
     fn take(&mut self, mut someone: Someone) {
         someone.persons.remove(&self.own);
-        let mut all = Vec::from([someone]);
-        let own = all[0].persons.keys();
-        let others: BTreeSet<SomeoneId> =
-            own.filter_map(|p| self.of_person.get(p).copied()).collect();
-        all.extend(
-            others
-                .iter()
-                .filter_map(|id| self.someones.get(id).cloned()),
-        );
-        if let Some(one) = all.into_iter().reduce(joined) {
-            let plan = Plan {
-                gone: others.into_iter().collect(),
-                put: [one].into(),
-                ..Plan::default()
-            };
-            self.apply(&plan);
+        if someone.persons.is_empty() {
+            return;
+        }
+        someone.choose_main();
+        let persons = someone.persons.keys();
+        let others: BTreeSet<SomeoneId> = persons
+            .filter_map(|person| self.of_person.get(person).copied())
+            .collect();
+        for id in &others {
+            if let Some(other) = self.someones.get(id) {
+                someone = joined(someone, other.clone());
+            }
+        }
+        self.apply(&Plan {
+            gone: others.into_iter().collect(),
+            put: [someone].into(),
+            ..Plan::default()
+        });
+    }
+
+    /// The id of a contact is no alias of another one: what another device has merged may be split again here. Of two
+    /// that have one alias the smaller id keeps it.
+    fn settle_aliases(&mut self) {
+        self.aliases.clear();
+        let ids: BTreeSet<SomeoneId> = self.someones.keys().copied().collect();
+        for (id, someone) in &mut self.someones {
+            someone.aliases.retain(|alias| {
+                !ids.contains(alias) && *self.aliases.entry(*alias).or_insert(*id) == *id
+            });
         }
     }
 
@@ -315,17 +332,12 @@ impl AddressBook {
             self.someones.remove(id);
         }
         for someone in &plan.put {
-            self.someones.insert(someone.id(), someone.clone());
-        }
-        let tables = |id: &SomeoneId, someone: &Someone| {
-            let persons = someone.persons.keys().map(|person| (*person, *id));
-            let aliases = someone.aliases.iter().map(|alias| (*alias, *id));
-            (persons.collect::<Vec<_>>(), aliases.collect::<Vec<_>>())
-        };
-        for someone in &plan.put {
-            let (persons, aliases) = tables(&someone.id(), someone);
+            let id = someone.id();
+            let persons = someone.persons.keys().map(|person| (*person, id));
             self.of_person.extend(persons);
+            let aliases = someone.aliases.iter().map(|alias| (*alias, id));
             self.aliases.extend(aliases);
+            self.someones.insert(id, someone.clone());
         }
     }
 
