@@ -1,5 +1,6 @@
 //! CHUM between two machines in memory.
 
+mod explore;
 mod greedy;
 mod hostile;
 mod lists;

@@ -106,33 +106,13 @@ impl World {
         }
     }
 
-    pub(crate) fn bob(&self, place: usize) -> Peer {
-        Peer {
-            own: person("bob"),
-            person: person("alice"),
-            instance: [place as u8; 32],
-        }
-    }
-
     /// What an importer has kept.
     pub(crate) fn kept(&mut self, place: usize) -> (u64, Option<Json>) {
-        let ask = Ask::Cursor(self.bob(place));
-        let store = &mut self.stores[place];
-        match store.answer(&self.recipes, 99, AskId(0), ask) {
-            Answer::Cursor { generation, kept } => {
-                let kept = kept.map(|text| serde_json::from_str(&text).expect("JSON"));
-                (generation, kept)
-            }
-            other => panic!("{other:?}"),
-        }
+        kept(&self.recipes, &mut self.stores[place], place)
     }
 
     pub(crate) fn lose_journal(&mut self) {
-        let write = Write {
-            journal: Some(Box::new((person("bob"), Vec::new()))),
-            ..Write::default()
-        };
-        self.stores[ALICE].answer(&self.recipes, 99, AskId(0), Ask::Write(write));
+        lose_journal(&self.recipes, &mut self.stores[ALICE]);
     }
 
     /// Another state of a store; what was losable is not any more.
@@ -149,23 +129,14 @@ impl World {
     }
 
     fn link(&self, place: usize) -> Link {
-        let alice = Peer {
-            own: person("alice"),
-            person: person("bob"),
-            instance: [place as u8; 32],
-        };
-        let chum = |place: usize, peer: Peer, imports: bool, policy: Arc<dyn Policy>| {
-            let mut config = ChumConfig::default();
-            (config.import, config.export) = (imports, !imports);
-            (config.roots_since, config.start_delay) = (true, Micros::ZERO);
-            Chum::new(self.now(place), config, peer, self.recipes.clone(), policy)
-        };
-        let bobs = Arc::new(Moody(policy("bob"), self.mood));
+        let takes = Arc::new(Moody(policy("bob"), self.mood));
         Link {
-            chums: [
-                chum(place, self.bob(place), true, bobs),
-                chum(ALICE, alice, false, Arc::new(policy("alice"))),
-            ],
+            chums: ends(
+                &self.recipes,
+                place,
+                [self.now(place), self.now(ALICE)],
+                takes,
+            ),
             places: [place, ALICE],
             inbox: Default::default(),
             asked: None,
@@ -234,26 +205,15 @@ impl World {
         if end == 1 && message["serviceId"] == 100 {
             link.asked = message["args"].get(0).cloned();
         }
-        let list = message["data"].as_str().unwrap_or_default();
-        if end != 0 || !list.starts_with("{\"ext\"") {
+        let Some(list) = list_in(&message).filter(|_| end == 0) else {
             return;
-        }
-        let list: Json = serde_json::from_str(list).expect("JSON");
+        };
         let count = list["roots"].as_array().expect("a list").len();
         self.lists.push((list["full"] == true, count));
         if self.control == Control::Early {
             let place = link.places[0];
-            let (generation, kept) = self.kept(place);
-            let pending = kept.map_or(json!([]), |kept| kept["pending"].clone());
-            let text = format!(
-                "{{\"digest\":{},\"stamp\":{},\"generation\":{generation},\"full\":{},\"pending\":{pending}}}",
-                list["digest"], list["stamp"], self.walls[place],
-            );
-            let write = Write {
-                cursor: Some(Box::new((self.bob(place), text))),
-                ..Write::default()
-            };
-            self.stores[place].answer(&self.recipes, 99, AskId(0), Ask::Write(write));
+            let (store, wall) = (&mut self.stores[place], self.walls[place]);
+            write_early(&self.recipes, store, place, wall, &list);
         }
     }
 
@@ -326,54 +286,146 @@ impl World {
         answer
     }
 
-    /// What is granted, and not there: the same for all importers. A listed version has to be merged.
-    pub(crate) fn missing(&mut self, place: usize) -> Vec<Reference> {
-        let ask = Ask::Granted(person("bob"));
-        let answer = self.stores[ALICE].answer(&self.recipes, 99, AskId(0), ask);
-        let Answer::Granted(grants) = answer else {
-            panic!("{answer:?}");
-        };
-        let mut missing = Vec::new();
-        let store = &self.stores[place];
-        let mut want = |what: Reference, least: Presence| {
-            if store.presence(&what) < least {
-                missing.push(what);
-            }
-        };
-        for grant in grants {
-            match grant {
-                Grant::Object { hash, id, .. } => {
-                    want(Reference::Object(hash), Presence::Stored);
-                    if let Some(id) = id {
-                        want(Reference::Id(id), Presence::Stored);
-                    }
-                }
-                Grant::Id { id, mut head, .. } => {
-                    want(Reference::Id(id), Presence::Stored);
-                    while let Some(hash) = head {
-                        want(Reference::Object(hash), Presence::Merged);
-                        head = match self.node(hash).before {
-                            Before::Change(previous) => previous,
-                            _ => None,
-                        };
-                    }
-                }
-            }
-        }
-        missing
-    }
-
-    fn node(&self, hash: ObjectHash) -> VersionNode {
-        let text = self.stores[ALICE].text(&Reference::Object(hash));
-        let object = self
-            .recipes
-            .read(text.expect("a node"), &ReadLimits::default());
-        VersionNode::of(&object.expect("an object")).expect("a node")
+    /// What is granted, and not there.
+    pub(crate) fn missing(&self, place: usize) -> Vec<Reference> {
+        missing(&self.recipes, &self.stores[ALICE], &self.stores[place])
     }
 }
 
+/// What is granted, and not there: the same for all importers. A listed version has to be merged.
+pub(crate) fn missing(
+    recipes: &Recipes,
+    exporter: &MemoryStore,
+    importer: &MemoryStore,
+) -> Vec<Reference> {
+    let ask = Ask::Granted(person("bob"));
+    // An answer changes nothing; the store of a test is small.
+    let answer = exporter.clone().answer(recipes, 99, AskId(0), ask);
+    let Answer::Granted(grants) = answer else {
+        panic!("{answer:?}");
+    };
+    let mut missing = Vec::new();
+    let mut want = |what: Reference, least: Presence| {
+        if importer.presence(&what) < least {
+            missing.push(what);
+        }
+    };
+    for grant in grants {
+        match grant {
+            Grant::Object { hash, id, .. } => {
+                want(Reference::Object(hash), Presence::Stored);
+                if let Some(id) = id {
+                    want(Reference::Id(id), Presence::Stored);
+                }
+            }
+            Grant::Id { id, mut head, .. } => {
+                want(Reference::Id(id), Presence::Stored);
+                while let Some(hash) = head {
+                    want(Reference::Object(hash), Presence::Merged);
+                    head = match node(recipes, exporter, hash).before {
+                        Before::Change(previous) => previous,
+                        _ => None,
+                    };
+                }
+            }
+        }
+    }
+    missing
+}
+
+fn node(recipes: &Recipes, store: &MemoryStore, hash: ObjectHash) -> VersionNode {
+    let text = store.text(&Reference::Object(hash));
+    let object = recipes.read(text.expect("a node"), &ReadLimits::default());
+    VersionNode::of(&object.expect("an object")).expect("a node")
+}
+
+/// An importing instance of bob, to alice.
+pub(crate) fn bob(place: usize) -> Peer {
+    Peer {
+        own: person("bob"),
+        person: person("alice"),
+        instance: [place as u8; 32],
+    }
+}
+
+/// Both ends of a connection: the importer's and the exporter's.
+pub(crate) fn ends(
+    recipes: &Recipes,
+    place: usize,
+    now: [Now; 2],
+    takes: Arc<dyn Policy>,
+) -> [Chum; 2] {
+    let alice = Peer {
+        own: person("alice"),
+        person: person("bob"),
+        instance: [place as u8; 32],
+    };
+    let chum = |now: Now, peer: Peer, imports: bool, policy: Arc<dyn Policy>| {
+        let mut config = ChumConfig::default();
+        (config.import, config.export) = (imports, !imports);
+        (config.roots_since, config.start_delay) = (true, Micros::ZERO);
+        Chum::new(now, config, peer, recipes.clone(), policy)
+    };
+    [
+        chum(now[0], bob(place), true, takes),
+        chum(now[1], alice, false, Arc::new(policy("alice"))),
+    ]
+}
+
+/// What an importer has kept: the store's generation, and the text.
+pub(crate) fn kept(
+    recipes: &Recipes,
+    store: &mut MemoryStore,
+    place: usize,
+) -> (u64, Option<Json>) {
+    match store.answer(recipes, 99, AskId(0), Ask::Cursor(bob(place))) {
+        Answer::Cursor { generation, kept } => {
+            let kept = kept.map(|text| serde_json::from_str(&text).expect("JSON"));
+            (generation, kept)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A list of roots since a cursor, if this message is one.
+pub(crate) fn list_in(message: &Json) -> Option<Json> {
+    let list = message["data"].as_str().unwrap_or_default();
+    let list = list.starts_with("{\"ext\"").then_some(list)?;
+    Some(serde_json::from_str(list).expect("JSON"))
+}
+
+/// What an importer does that writes its cursor before the round is settled.
+pub(crate) fn write_early(
+    recipes: &Recipes,
+    store: &mut MemoryStore,
+    place: usize,
+    wall: u64,
+    list: &Json,
+) {
+    let (generation, kept) = kept(recipes, store, place);
+    let pending = kept.map_or(json!([]), |kept| kept["pending"].clone());
+    let text = format!(
+        "{{\"digest\":{},\"stamp\":{},\"generation\":{generation},\"full\":{wall},\"pending\":{pending}}}",
+        list["digest"], list["stamp"],
+    );
+    let write = Write {
+        cursor: Some(Box::new((bob(place), text))),
+        ..Write::default()
+    };
+    store.answer(recipes, 99, AskId(0), Ask::Write(write));
+}
+
+/// The journal of bob's lists is lost.
+pub(crate) fn lose_journal(recipes: &Recipes, store: &mut MemoryStore) {
+    let write = Write {
+        journal: Some(Box::new((person("bob"), Vec::new()))),
+        ..Write::default()
+    };
+    store.answer(recipes, 99, AskId(0), Ask::Write(write));
+}
+
 /// The journal as if the list that the importer has settled were that of its stamp, whatever its digest.
-fn by_stamp_alone(journal: &mut Vec<u8>, asked: Option<&Json>) {
+pub(crate) fn by_stamp_alone(journal: &mut Vec<u8>, asked: Option<&Json>) {
     let Some(cursor) = asked.filter(|_| journal.len() >= 10) else {
         return;
     };
