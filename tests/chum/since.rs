@@ -586,7 +586,7 @@ fn connection(stores: [MemoryStore; 2], config: &ChumConfig) -> ([MemoryStore; 2
 
 #[test]
 fn a_reconnect_of_settled_peers_costs_next_to_nothing() {
-    const ROOTS: usize = 20_000;
+    const ROOTS: usize = 100_000;
     let mut alice = MemoryStore::new();
     for n in 0..ROOTS {
         let hash = alice.put(&recipes(), &note(&format!("note {n}")));

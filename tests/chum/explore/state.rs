@@ -227,7 +227,8 @@ impl State {
             false if self.connects > 0 => vec![Move::Connect],
             false => return Vec::new(),
         };
-        let may_change = !self.is_connected() || self.is_asked(|ask| matches!(ask, Ask::Granted(_)));
+        let may_change =
+            !self.is_connected() || self.is_asked(|ask| matches!(ask, Ask::Granted(_)));
         if may_change && self.deeds < play.deeds.len() {
             moves.push(Move::Deed);
         }
@@ -379,7 +380,11 @@ impl State {
         self.mono = BEGIN;
         for place in &mut self.places {
             place.unsynced.clear();
-            if place.backups.iter().all(|had| had.print != place.disk.print) {
+            if place
+                .backups
+                .iter()
+                .all(|had| had.print != place.disk.print)
+            {
                 place.backups.push(place.disk.clone());
             }
         }
