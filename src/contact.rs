@@ -42,7 +42,7 @@ pub struct ContactInstance {
     pub key_proven: bool,
     /// Where it can be dialled, if it said so.
     pub url: Option<String>,
-    /// When the pairing was.
+    /// When the pairing was, or when the contact told of this device.
     pub paired_at: Millis,
 }
 

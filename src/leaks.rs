@@ -245,7 +245,7 @@ fn drain_node(peer: &mut Peer, now: Now, to: &mut VecDeque<Wire>) {
             Effect::Event(Event::Ended { .. }) => {
                 let people: Vec<PersonId> = peer.node.contacts().map(|c| c.person_id).collect();
                 for person in people {
-                    peer.node.disconnect(now, person);
+                    peer.node.disconnect(now, person, &Group::Chum);
                 }
             }
             _ => {}

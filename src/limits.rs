@@ -45,6 +45,14 @@ limits! {
     INVITATIONS: 1_024,
     /// The longest email or instance name, in bytes.
     NAME: 1_024,
+    /// Devices that are known of a contact; what it tells of more is not taken (spec 13).
+    CONTACT_INSTANCES: 64,
+    /// Changes of an address book that wait for their turn.
+    BOOK_CHANGES: 4_096,
+    /// Endpoints of one profile that are looked at.
+    BOOK_ENDPOINTS: 256,
+    /// Versions of a profile that are looked at for a certificate, newest first.
+    BOOK_VERSIONS: 1_000,
     /// The longest URL, in bytes.
     URL: 2_048,
     /// The longest microdata of an object that is read, in bytes (spec 12).
@@ -162,6 +170,12 @@ pub const BACK_OFF: [Micros; 6] = [
     Micros::secs(60),
     Micros::secs(120),
 ];
+/// Who joined waits this long after the pairing before it dials for the first time (spec 13).
+pub const FIRST_DIAL: Micros = Micros::millis(500);
+/// Who is refused this long after a pairing at most tries again soon (spec 13).
+pub const PAIRED_RECENTLY: Micros = Micros::secs(10);
+/// How soon.
+pub const REFUSED_AGAIN: Micros = Micros::secs(1);
 /// The base of the delay after an established connection closed (spec 00).
 pub const RECONNECT: Micros = Micros::secs(5);
 /// A connection that was told to close and has not is forgotten after this long.

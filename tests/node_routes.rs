@@ -95,7 +95,7 @@ impl Two {
                     }
                 }
                 Effect::Store { id, record } => {
-                    if let Record::Contact { contact, .. } = record {
+                    if let Record::Paired { contact, .. } = record {
                         self.contacts[i] = Some(contact);
                     }
                     self.nodes[i].stored(self.now, id, Ok(()));

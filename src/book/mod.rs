@@ -5,11 +5,20 @@
 //! Someone (a contact) ─persons─> person ─profiles─> Profile
 //!    └ its conversation: one shared channel for each of its persons
 //! ```
-//! It is state with its rules, without storage: each change is a [`Plan`], which is stored as one transaction and then
-//! applied. The id of a contact is local and random; nothing is shared under it.
+//! [`AddressBook`] is the state with its rules: each change is a [`Plan`], which becomes true when it is stored. What is
+//! stored with it as objects (profiles, keys, endpoints, certificates) is added by the machine that keeps the book in a
+//! [`Synchroniser`](crate::chum::Synchroniser): both together are one [`Change`]. The id of a contact is local and
+//! random; nothing is shared under it.
 
+mod keeper;
+mod objects;
+mod reading;
 mod someone;
 mod state;
+mod trust;
 
+pub(crate) use keeper::{BookOutput, Bookkeeper};
+pub use keeper::{BookEvent, Change, Ticket};
 pub use someone::{Member, Someone, profile_id};
 pub use state::{AddressBook, BookFault, Conversation, Plan, SharedChannel};
+pub use trust::is_trusted;

@@ -12,12 +12,12 @@ use crate::time::Millis;
 /// Characters of a new `someoneId`.
 pub(super) const NAME: usize = 32;
 /// The `profileId` of the profile that a pairing makes.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 /// The `someoneId` of the owner.
 pub(super) const ME: &str = "me";
 
 /// A contact: one or more persons that the user holds to be one. It is kept when it is removed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Someone {
     /// Its property `someoneId`: 32 random characters. Local, and never shared.
@@ -31,7 +31,7 @@ pub struct Someone {
 }
 
 /// One person of a contact.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
     /// The email that its id is made of.

@@ -40,6 +40,8 @@ pub enum ChumEvent {
         type_name: String,
         /// The data of the version.
         data: ObjectHash,
+        /// What of the peer it is made of: its own version, which is the same unless there was another one here.
+        came: ObjectHash,
     },
     /// A version was made later than now, by the clock here.
     FromTheFuture {

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::peer::Peer;
-use super::store::{Answer, Ask, AskId, Grant, NewHead, Piece, Presence, Write};
+use super::store::{Answer, Ask, AskId, Grant, NewHead, Newest, Piece, Presence, Write};
 use super::version::VersionNode;
 use crate::objects::{
     FileHash, IdHash, Object, ObjectHash, PersonId, ReadLimits, Recipes, Reference, WriteFault,
@@ -48,6 +48,9 @@ impl MemoryStore {
                     .collect(),
             ),
             Ask::Head(id) => Answer::Head(self.heads.get(&id).copied()),
+            Ask::Newest(ids) => self
+                .newests(recipes, &ids)
+                .map_or(Answer::Failed, Answer::Newest),
             Ask::Journal(person) => Answer::Journal(self.journals.get(&person).cloned()),
             Ask::Cursor(peer) => Answer::Cursor {
                 generation: self.generation,
@@ -105,12 +108,12 @@ impl MemoryStore {
     }
 
     fn write(&mut self, write: Write) -> Answer {
-        if let Some(NewHead { id, old, new }) = write.head {
-            if self.heads.get(&id).copied() != old {
-                return Answer::Conflict;
-            }
-            self.heads.insert(id, new);
+        let is_head = |head: &NewHead| self.heads.get(&head.id).copied() == head.old;
+        if !write.heads.iter().all(is_head) {
+            return Answer::Conflict;
         }
+        let heads = write.heads.iter().map(|head| (head.id, head.new));
+        self.heads.extend(heads);
         for (reference, text) in write.texts {
             self.texts.entry(*reference.bytes()).or_insert(text);
         }
@@ -204,13 +207,20 @@ impl MemoryStore {
     /// The newest version of a thing: its node and its data.
     #[must_use]
     pub fn newest(&self, recipes: &Recipes, id: &IdHash) -> Option<(VersionNode, Object)> {
-        let read = |hash: ObjectHash| {
-            let text = self.texts.get(&hash.0)?;
-            recipes.read(text, &ReadLimits::default()).ok()
-        };
-        let node = VersionNode::of(&read(self.head(id)?)?)?;
-        let data = read(node.data)?;
-        Some((node, data))
+        self.newest_of(recipes, self.head(id)?)?.read(recipes)
+    }
+
+    fn newest_of(&self, recipes: &Recipes, head: ObjectHash) -> Option<Newest> {
+        Newest::of(recipes, head, |hash| self.texts.get(&hash.0).cloned())
+    }
+
+    fn newests(&self, recipes: &Recipes, ids: &[IdHash]) -> Option<Vec<Option<Newest>>> {
+        ids.iter()
+            .map(|id| match self.head(id) {
+                Some(head) => self.newest_of(recipes, head).map(Some),
+                None => Some(None),
+            })
+            .collect()
     }
 
     /// Stores a file.
@@ -225,13 +235,9 @@ impl MemoryStore {
     /// # Errors
     /// If its recipe does not allow it.
     pub fn put(&mut self, recipes: &Recipes, object: &Object) -> Result<ObjectHash, WriteFault> {
-        let text = recipes.write(object)?;
-        let hash = ObjectHash::of(&text);
-        if recipes.is_versioned(&object.type_name) {
-            let id_text = recipes.write(&recipes.id_object(object)?)?;
-            self.texts.insert(IdHash::of(&id_text).0, id_text);
-        }
-        self.texts.insert(hash.0, text);
+        let mut write = Write::default();
+        let hash = write.object(recipes, object)?;
+        self.write(write);
         Ok(hash)
     }
 
@@ -246,27 +252,10 @@ impl MemoryStore {
         now: Millis,
     ) -> Result<IdHash, WriteFault> {
         let id = recipes.id_hash(object)?;
-        let data = self.put(recipes, object)?;
         let before = self.newest(recipes, &id).map(|(node, _)| node);
-        let head = self.head(&id).zip(before.as_ref());
-        let node = VersionNode::next(head, data, now);
-        let (hash, text) = node.write(recipes)?;
-        // An importer of it makes this edge; when that comes back, it is nothing new.
-        let (same, edge) = VersionNode::edge(data, node.created).write(recipes)?;
-        self.write(Write {
-            texts: [
-                (Reference::Object(same), edge),
-                (Reference::Object(hash), text),
-            ]
-            .into(),
-            merged: [hash, same].into(),
-            head: Some(NewHead {
-                id,
-                old: self.head(&id),
-                new: hash,
-            }),
-            ..Write::default()
-        });
+        let mut write = Write::default();
+        write.version(recipes, object, self.head(&id).zip(before.as_ref()), now)?;
+        self.write(write);
         Ok(id)
     }
 

@@ -43,7 +43,7 @@ pub use peer::Peer;
 pub use policy::{DefaultPolicy, Offer, Policy, Role, Rule, Verdict};
 pub use services::{Refusal, SYNCHRONISATION, Service, VERSION};
 pub use since::{Cursor, ROOTS_SINCE, RootsSince, list_digest, read_since};
-pub use store::{Answer, Ask, AskId, FileNo, Grant, NewHead, Piece, Presence, Write};
+pub use store::{Answer, Ask, AskId, FileNo, Grant, NewHead, Newest, Piece, Presence, Write};
 pub use synchroniser::{Deed, Endpoint, Reply, SyncEvent, Synchroniser};
 pub use trouble::{ChumFault, Trouble};
 pub use version::{Before, VersionNode};

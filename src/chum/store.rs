@@ -15,7 +15,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::peer::Peer;
-use crate::objects::{FileHash, IdHash, ObjectHash, PersonId, Reference};
+use super::version::VersionNode;
+use crate::objects::{
+    FileHash, IdHash, Object, ObjectHash, PersonId, ReadLimits, Recipes, Reference, WriteFault,
+};
+use crate::time::Millis;
 
 /// Names an [`Ask`] in its answer. Never used twice by one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +40,8 @@ pub enum Ask {
     Texts(Vec<Reference>),
     /// The head of a versioned thing: [`Answer::Head`].
     Head(IdHash),
+    /// The newest versions of these things: [`Answer::Newest`], in the same order.
+    Newest(Vec<IdHash>),
     /// What was listed for this person: [`Answer::Journal`]. It is asked after [`Ask::Granted`], and need not be of the
     /// same snapshot: a journal is right with any list.
     Journal(PersonId),
@@ -80,8 +86,8 @@ pub struct Write {
     pub texts: Vec<(Reference, String)>,
     /// Version nodes that are merged from now on. Each is stored, or among `texts`.
     pub merged: Vec<ObjectHash>,
-    /// A new head.
-    pub head: Option<NewHead>,
+    /// New heads, each of another thing.
+    pub heads: Vec<NewHead>,
     /// What was listed for this person, as a whole; the bytes mean nothing to the store.
     pub journal: Option<Box<(PersonId, Vec<u8>)>>,
     /// What was settled with this peer; the text means nothing to the store.
@@ -100,6 +106,94 @@ pub struct NewHead {
     pub old: Option<ObjectHash>,
     /// The new head, a version node.
     pub new: ObjectHash,
+}
+
+/// The newest version of a thing, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Newest {
+    /// The hash of its version node.
+    pub head: ObjectHash,
+    /// The microdata of the node.
+    pub node: String,
+    /// The microdata of the version.
+    pub data: String,
+}
+
+impl Newest {
+    /// The newest version of a thing with this head. `read` gives the texts of the store; `None` if they are not what
+    /// they have to be: the store is damaged.
+    #[must_use]
+    pub fn of(
+        recipes: &Recipes,
+        head: ObjectHash,
+        read: impl Fn(ObjectHash) -> Option<String>,
+    ) -> Option<Self> {
+        let node = read(head)?;
+        let object = recipes.read(&node, &ReadLimits::default()).ok()?;
+        let data = read(VersionNode::of(&object)?.data)?;
+        Some(Self { head, node, data })
+    }
+
+    /// The node and the version. `None` if they are none: the store is damaged.
+    #[must_use]
+    pub fn read(&self, recipes: &Recipes) -> Option<(VersionNode, Object)> {
+        let object = |text: &str| recipes.read(text, &ReadLimits::default()).ok();
+        Some((VersionNode::of(&object(&self.node)?)?, object(&self.data)?))
+    }
+}
+
+impl Write {
+    /// Adds an object, and its id object if it is a version of something. What it refers to has to come before it.
+    ///
+    /// # Errors
+    /// If its recipe does not allow it.
+    pub fn object(&mut self, recipes: &Recipes, object: &Object) -> Result<ObjectHash, WriteFault> {
+        let text = recipes.write(object)?;
+        let hash = ObjectHash::of(&text);
+        if recipes.is_versioned(&object.type_name) {
+            let id_text = recipes.write(&recipes.id_object(object)?)?;
+            let id = Reference::Id(IdHash::of(&id_text));
+            self.texts.push((id, id_text));
+        }
+        self.texts.push((Reference::Object(hash), text));
+        Ok(hash)
+    }
+
+    /// Adds a version node that is merged from now on, with the edge that an importer makes of it: when that comes
+    /// back it is nothing new. Gives the node's hash.
+    ///
+    /// # Errors
+    /// If the recipes have no version nodes.
+    pub fn node(&mut self, recipes: &Recipes, node: &VersionNode) -> Result<ObjectHash, WriteFault> {
+        let (hash, text) = node.write(recipes)?;
+        let (same, edge) = VersionNode::edge(node.data, node.created).write(recipes)?;
+        self.merged.extend([hash, same]);
+        // What is marked is stored: nobody fetches it any more.
+        if same != hash {
+            self.texts.push((Reference::Object(same), edge));
+        }
+        self.texts.push((Reference::Object(hash), text));
+        Ok(hash)
+    }
+
+    /// Adds the next version of a thing, which has this head so far. Gives the hash of the version.
+    ///
+    /// # Errors
+    /// If its recipe does not allow it.
+    pub fn version(
+        &mut self,
+        recipes: &Recipes,
+        object: &Object,
+        head: Option<(ObjectHash, &VersionNode)>,
+        now: Millis,
+    ) -> Result<ObjectHash, WriteFault> {
+        let id = recipes.id_hash(object)?;
+        let data = self.object(recipes, object)?;
+        let new = self.node(recipes, &VersionNode::next(head, data, now))?;
+        let old = head.map(|(hash, _)| hash);
+        self.heads.push(NewHead { id, old, new });
+        Ok(data)
+    }
 }
 
 /// How much of something is there.
@@ -148,6 +242,8 @@ pub enum Answer {
     Texts(Vec<Option<String>>),
     /// To [`Ask::Head`].
     Head(Option<ObjectHash>),
+    /// To [`Ask::Newest`]; `None` for a thing without a version. A store that is damaged answers [`Answer::Failed`].
+    Newest(Vec<Option<Newest>>),
     /// To [`Ask::Journal`]; `None` if nothing is kept.
     Journal(Option<Vec<u8>>),
     /// To [`Ask::Cursor`].

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!                 Synchroniser
-//!    ┌─────────────────┼──────────────┐
-//!   Node         Chum of one      Chum of another     …
-//!  sockets     connection · store
+//!    ┌──────────┬──────┴───────┬──────────────┐
+//!   Node     address book    Chum of one   Chum of another     …
+//!  sockets    contacts     connection · store
 //! ```
-//! It is driven as a node is. What it stores is a [`Deed`]: a record of the node, or a question of a CHUM to the
-//! object store, which is answered with data.
+//! It is driven as a node is. What it stores is a [`Deed`]: a record of the node, a change of the address book, or a
+//! question to the object store, which is answered with data.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -21,12 +21,16 @@ use super::machine::{Chum, ChumOutput};
 use super::peer::Peer;
 use super::policy::Policy;
 use super::store::{Answer, Ask, AskId};
+use crate::book::{AddressBook, BookEvent, BookOutput, Bookkeeper, Change, Someone, Ticket};
 use crate::channel::SendError;
-use crate::crypto::Suite;
+use crate::contact::{Contact, ContactInstance};
+use crate::crypto::{Random, Suite};
 use crate::establish::Group;
+use crate::fault::Part;
+use crate::identity::Identity;
 use crate::io::{Closed, ConnId, Effect, Full, Kind, Machine, Message, NotStored, Source, StoreId};
-use crate::node::{Event, Node, Record};
-use crate::objects::{PersonId, Recipes};
+use crate::node::{Event, Misuse, Node, Record};
+use crate::objects::{InstanceId, PersonId, Recipes, SomeoneId};
 use crate::role::Role;
 use crate::time::{Deadline, Micros, Now};
 
@@ -41,8 +45,27 @@ pub trait Endpoint:
     fn send(&mut self, now: Now, conn: ConnId, message: Message<'_>) -> Result<(), SendError>;
     /// [`Node::close`]
     fn close(&mut self, now: Now, conn: ConnId);
-    /// The person here, and the key of the instance at the other end while the connection is there.
-    fn ends(&self, conn: ConnId) -> (PersonId, Option<[u8; 32]>);
+    /// [`Node::connect`]
+    ///
+    /// # Errors
+    /// [`Misuse`]
+    fn connect(&mut self, now: Now, person: PersonId, group: Group) -> Result<(), Misuse>;
+    /// [`Node::learn`]
+    ///
+    /// # Errors
+    /// [`Misuse`]
+    fn learn(
+        &mut self,
+        now: Now,
+        person: PersonId,
+        devices: &[ContactInstance],
+    ) -> Result<Vec<(InstanceId, Part)>, Misuse>;
+    /// [`Node::identity`]
+    fn identity(&self) -> &Identity;
+    /// [`Node::contacts`]
+    fn contacts(&self) -> impl Iterator<Item = &Contact>;
+    /// [`Node::peer_key`]
+    fn peer_key(&self, conn: ConnId) -> Option<[u8; 32]>;
 }
 
 impl<S: Suite> Endpoint for Node<S> {
@@ -54,8 +77,29 @@ impl<S: Suite> Endpoint for Node<S> {
         Self::close(self, now, conn);
     }
 
-    fn ends(&self, conn: ConnId) -> (PersonId, Option<[u8; 32]>) {
-        (self.identity().person_id(), self.peer_key(conn))
+    fn connect(&mut self, now: Now, person: PersonId, group: Group) -> Result<(), Misuse> {
+        Self::connect(self, now, person, group)
+    }
+
+    fn learn(
+        &mut self,
+        now: Now,
+        person: PersonId,
+        devices: &[ContactInstance],
+    ) -> Result<Vec<(InstanceId, Part)>, Misuse> {
+        Self::learn(self, now, person, devices)
+    }
+
+    fn identity(&self) -> &Identity {
+        Self::identity(self)
+    }
+
+    fn contacts(&self) -> impl Iterator<Item = &Contact> {
+        Self::contacts(self)
+    }
+
+    fn peer_key(&self, conn: ConnId) -> Option<[u8; 32]> {
+        Self::peer_key(self, conn)
     }
 }
 
@@ -65,6 +109,11 @@ impl<S: Suite> Endpoint for Node<S> {
 pub enum Deed {
     /// A record of the node, to be answered [`Reply::Stored`].
     Record(Record),
+    /// A change of the address book with what belongs to it, as one transaction; to be answered [`Reply::Answer`]:
+    /// [`Answer::Done`], [`Answer::Conflict`] if a head is another one by now, or [`Answer::Failed`].
+    Change(Change),
+    /// A question of the address book to the object store, to be answered [`Reply::Answer`].
+    Look(Ask),
     /// A question, to be answered [`Reply::Answer`].
     Ask {
         /// The connection whose CHUM asks: its files are its own.
@@ -93,6 +142,8 @@ pub enum Reply {
 pub enum SyncEvent {
     /// By the node.
     Node(Event),
+    /// By the address book.
+    Book(BookEvent),
     /// By the CHUM of a connection.
     Chum {
         /// The connection.
@@ -115,6 +166,9 @@ pub enum SyncEvent {
 #[derive(Clone, Debug)]
 pub struct Synchroniser<N> {
     node: N,
+    keeper: Bookkeeper,
+    /// Whether a connection with every contact is kept.
+    in_touch: bool,
     config: ChumConfig,
     recipes: Recipes,
     policy: Arc<dyn Policy>,
@@ -141,6 +195,7 @@ struct Link {
 #[derive(Clone, Copy, Debug)]
 enum For {
     Node(StoreId),
+    Book,
     Chum(ConnId, AskId),
     Look(ConnId),
     Nobody,
@@ -149,11 +204,24 @@ enum For {
 type Put = Effect<SyncEvent, Deed>;
 
 impl<N: Endpoint> Synchroniser<N> {
-    /// Around a node, which has to serve the group `chum` if others are to begin.
+    /// Around a node, which has to serve the group `chum` if others are to begin. `someones` is what was stored of the
+    /// address book; the seed is 32 bytes of fresh entropy.
     #[must_use]
-    pub fn new(node: N, config: ChumConfig, recipes: Recipes, policy: Arc<dyn Policy>) -> Self {
+    pub fn new(
+        node: N,
+        config: ChumConfig,
+        recipes: Recipes,
+        policy: Arc<dyn Policy>,
+        someones: Vec<Someone>,
+        seed: [u8; 32],
+    ) -> Self {
+        let contacts = node.contacts().cloned().collect();
+        let random = Random::new(seed);
+        let keeper = Bookkeeper::new(node.identity(), someones, contacts, recipes.clone(), random);
         Self {
             node,
+            keeper,
+            in_touch: false,
             config,
             recipes,
             policy,
@@ -181,6 +249,44 @@ impl<N: Endpoint> Synchroniser<N> {
     #[must_use]
     pub const fn recipes(&self) -> &Recipes {
         &self.recipes
+    }
+
+    /// The address book, as it is stored.
+    #[must_use]
+    pub const fn book(&self) -> &AddressBook {
+        self.keeper.book()
+    }
+
+    /// Makes two contacts one; a [`BookEvent`] with this ticket tells the end.
+    pub fn merge(&mut self, now: Now, one: SomeoneId, other: SomeoneId) -> Ticket {
+        self.now = now;
+        self.keeper.merge(one, other)
+    }
+
+    /// Makes these persons of a contact a contact of their own; a [`BookEvent`] with this ticket tells the end.
+    pub fn split(&mut self, now: Now, of: SomeoneId, persons: BTreeSet<PersonId>) -> Ticket {
+        self.now = now;
+        self.keeper.split(of, persons)
+    }
+
+    /// This instance can be reached at this URL: its owner's profile says so from now on. Who may see the profile is
+    /// another matter.
+    pub fn reachable_at(&mut self, now: Now, url: &str) {
+        self.now = now;
+        self.keeper.url(url.into());
+    }
+
+    /// Keeps a connection with every contact from now on, and with those that are won later. Gives those that cannot
+    /// be dialled; they may dial.
+    pub fn keep_in_touch(&mut self, now: Now) -> Vec<(PersonId, Misuse)> {
+        self.now = now;
+        self.in_touch = true;
+        let persons: Vec<PersonId> = self.node.contacts().map(|of| of.person_id).collect();
+        let dialled = persons.into_iter().filter_map(|person| {
+            let result = self.node.connect(now, person, Group::Chum);
+            Some((person, result.err()?))
+        });
+        dialled.collect()
     }
 
     /// The CHUMs that are under way, with whom.
@@ -244,6 +350,7 @@ impl<N: Endpoint> Synchroniser<N> {
                         if matches!(event, ChumEvent::Ended { .. }) && link.ended.is_none() {
                             self.node.close(now, conn);
                         }
+                        self.told_by_chum(person, &event);
                         return Some(Effect::Event(SyncEvent::Chum {
                             conn,
                             person,
@@ -272,6 +379,41 @@ impl<N: Endpoint> Synchroniser<N> {
                     return None;
                 }
             }
+        }
+    }
+
+    /// What the address book wants done.
+    fn poll_book(&mut self) -> Option<Put> {
+        loop {
+            match self.keeper.poll(self.now, self.node.identity())? {
+                BookOutput::Ask(ask) => return Some(self.store(For::Book, Deed::Look(ask))),
+                BookOutput::Change(change) => {
+                    return Some(self.store(For::Book, Deed::Change(change)));
+                }
+                BookOutput::Stored(id, result) => self.node.stored(self.now, id, result),
+                BookOutput::Learned(person, devices) => {
+                    // Who is no contact any more has told nothing.
+                    let learned = self.node.learn(self.now, person, &devices);
+                    for (instance, part) in learned.unwrap_or_default() {
+                        self.keeper.not_taken(person, instance, part);
+                    }
+                }
+                BookOutput::Event(event) => {
+                    return Some(Effect::Event(SyncEvent::Book(event)));
+                }
+            }
+        }
+    }
+
+    /// A contact has sent a version of its profile: it may tell of its devices.
+    fn told_by_chum(&mut self, person: PersonId, event: &ChumEvent) {
+        if let ChumEvent::NewVersion {
+            type_name, came, ..
+        } = event
+            && type_name == "Profile"
+            && let Some(contact) = self.node.contacts().find(|of| of.person_id == person)
+        {
+            self.keeper.profile(contact.clone(), *came);
         }
     }
 
@@ -324,7 +466,8 @@ impl<N: Endpoint> Synchroniser<N> {
                 ..
             } => {
                 let mut config = self.config.clone();
-                let (own, instance) = self.node.ends(*conn);
+                let own = self.node.identity().person_id();
+                let instance = self.node.peer_key(*conn);
                 // Without a key there is no saying whose list is settled.
                 config.roots_since = *extensions && instance.is_some();
                 let peer = Peer {
@@ -395,6 +538,10 @@ impl<N: Endpoint> Synchroniser<N> {
                     return Some(self.store(For::Nobody, Deed::Forget(conn)));
                 }
             }
+            Event::Paired { contact, .. } if self.in_touch => {
+                // Who has no address may dial.
+                let _ = self.node.connect(self.now, contact.person_id, Group::Chum);
+            }
             _ => {}
         }
         Some(Effect::Event(SyncEvent::Node(event)))
@@ -453,6 +600,13 @@ impl<N: Endpoint> Machine for Synchroniser<N> {
                 };
                 self.node.stored(now, id, result);
             }
+            (Some(For::Book), answer) => {
+                let answer = match answer {
+                    Reply::Answer(answer) => answer,
+                    Reply::Stored(_) => Answer::Failed,
+                };
+                self.keeper.answered(now, self.node.identity(), answer);
+            }
             (Some(For::Chum(conn, id)), answer) => {
                 let answer = match answer {
                     Reply::Answer(answer) => answer,
@@ -500,8 +654,19 @@ impl<N: Endpoint> Machine for Synchroniser<N> {
                 }
                 from = ConnId(conn.0 + 1);
             }
+            if let Some(put) = self.poll_book() {
+                return Some(put);
+            }
             let put = match self.node.poll(bytes)? {
                 Effect::Event(event) => self.told(event, bytes),
+                // What makes or ends a contact changes the address book as well.
+                Effect::Store {
+                    id,
+                    record: record @ (Record::Paired { .. } | Record::Forgotten { .. }),
+                } => {
+                    self.keeper.record(id, record);
+                    None
+                }
                 Effect::Store { id, record } => {
                     Some(self.store(For::Node(id), Deed::Record(record)))
                 }

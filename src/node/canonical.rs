@@ -54,6 +54,11 @@ impl<S: Suite> Inner<S> {
             route.rebase(now);
             route.conn = route.conn.map(name);
         }
+        view.fresh.retain(|_, fresh| fresh.until > now);
+        for fresh in view.fresh.values_mut() {
+            fresh.first = fresh.first.since(now);
+            fresh.until = fresh.until.since(now);
+        }
         let shared = &mut view.shared;
         shared.links = core::mem::take(&mut shared.links)
             .into_iter()

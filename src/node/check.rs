@@ -78,7 +78,7 @@ impl<S: Suite> Inner<S> {
             "half-open, and no session".into()
         })?;
         ensure(!conn.gone, || "gone, and still here".into())?;
-        ensure(self.timers.of(Owner::Conn(id)) == conn.deadline(), || {
+        ensure(self.timers.of(&Owner::Conn(id)) == conn.deadline(), || {
             "the timer is another than the deadline".into()
         })?;
         match &conn.stage {
@@ -168,9 +168,9 @@ impl<S: Suite> Inner<S> {
         for (owner, deadline) in self.timers.all() {
             let wanted = match owner {
                 // Looked at with its connection.
-                Owner::Conn(id) => self.conns.contains_key(&id),
-                Owner::Route(person) => {
-                    self.routes.get(&person).and_then(Route::deadline) == Some(deadline)
+                Owner::Conn(id) => self.conns.contains_key(id),
+                Owner::Route(key) => {
+                    self.routes.get(key).and_then(Route::deadline) == Some(deadline)
                 }
                 Owner::Listener => {
                     self.listener.as_ref().and_then(Listener::deadline) == Some(deadline)
@@ -181,7 +181,7 @@ impl<S: Suite> Inner<S> {
             ensure(wanted, || format!("{owner:?} does not want {deadline:?}"))?;
         }
         let expiry = self.shared.invitations.deadline();
-        let armed = self.timers.of(Owner::Invitations);
+        let armed = self.timers.of(&Owner::Invitations);
         ensure(
             expiry.is_none_or(|expiry| armed.is_some_and(|armed| armed.at <= expiry.at)),
             || "the next invitation expires unseen".into(),

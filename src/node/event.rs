@@ -13,6 +13,7 @@ use crate::note::Note;
 use crate::objects::PersonId;
 use crate::pairing::{InvitationId, InvitationRecord};
 use crate::role::Role;
+use crate::time::Millis;
 
 /// What a connection is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,15 +121,23 @@ pub enum Event {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Record {
-    /// This contact replaces what is stored of that person; the invitation, if one is named, is used up.
-    Contact {
+    /// A pairing: this contact replaces what is stored of that person, and the address book is to have it (spec 13);
+    /// the invitation, if one is named, is used up.
+    Paired {
         /// The contact, whole.
         contact: Contact,
         /// To be removed from the open invitations.
         spent: Option<InvitationId>,
     },
-    /// This contact is removed.
-    Forgotten(PersonId),
+    /// This contact replaces what is stored of that person: a key was proven, or a device has become known.
+    Contact(Contact),
+    /// A contact is removed, with its keys.
+    Forgotten {
+        /// Who.
+        person: PersonId,
+        /// What was said up to then is not to be shown any more, even if the person is paired with again.
+        hide_before: Option<Millis>,
+    },
     /// An invitation was made.
     Invited(InvitationRecord),
     /// An invitation was taken back or has expired.

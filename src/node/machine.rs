@@ -10,7 +10,7 @@ use super::config::NodeConfig;
 use super::conn::{AfterOpening, Conn, Listener, Stage};
 use super::event::{Event, Purpose, Record};
 use super::look::NodeStats;
-use super::route::Route;
+use super::route::{Fresh, Route, RouteKey};
 use super::shared::{Link, Shared, View};
 use super::timers::{Owner, Timers};
 use crate::canon::Ignored;
@@ -37,7 +37,9 @@ pub(super) struct Inner<S: Suite> {
     pub(super) conns: BTreeMap<ConnId, Conn<S>>,
     pub(super) next_conn: u64,
     pub(super) listener: Option<Listener>,
-    pub(super) routes: BTreeMap<PersonId, Route>,
+    pub(super) routes: BTreeMap<RouteKey, Route>,
+    /// Who was paired with just now.
+    pub(super) fresh: BTreeMap<PersonId, Fresh>,
     pub(super) timers: Timers,
     pub(super) effects: VecDeque<Queued<S>>,
     pub(super) stores: BTreeMap<StoreId, Stored>,
@@ -98,6 +100,7 @@ impl<S: Suite> Inner<S> {
             next_conn: 0,
             listener: None,
             routes: BTreeMap::new(),
+            fresh: BTreeMap::new(),
             timers: Timers::default(),
             effects: VecDeque::new(),
             stores: BTreeMap::new(),
@@ -507,7 +510,7 @@ impl<S: Suite> Inner<S> {
         while let Some(owner) = self.timers.take_due(now.mono, also_at) {
             match owner {
                 Owner::Conn(id) => self.fire_conn(now, id),
-                Owner::Route(person) => self.dial_route(now, person),
+                Owner::Route(key) => self.dial_route(now, &key),
                 Owner::Listener => {
                     if let Some(listener) = &mut self.listener {
                         listener.retry_at = None;

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod conn;
 mod event;
+mod learning;
 mod look;
 mod machine;
 mod output;
@@ -26,20 +27,19 @@ use core::hash::{Hash, Hasher};
 
 use conn::{AfterOpening, Listener, Stage};
 use machine::{Inner, Stored};
-use route::Route;
 
 use crate::channel::SendError;
-use crate::contact::Contact;
+use crate::contact::{Contact, ContactInstance};
 use crate::crypto::{Random, Suite};
 use crate::establish::Group;
-use crate::fault::Why;
+use crate::fault::{Part, Why};
 use crate::identity::{Identity, is_websocket_url};
 use crate::io::{Closed, ConnId, Effect, Full, Machine, Message, NotStored, Source, StoreId};
 use crate::limits;
-use crate::objects::PersonId;
+use crate::objects::{InstanceId, PersonId};
 use crate::pairing::{Invitation, InvitationId, InvitationRecord, InvitationState, TooMany};
 use crate::session::Opening;
-use crate::time::{Deadline, Micros, Now};
+use crate::time::{Deadline, Micros, Millis, Now};
 
 /// An instance of the ONE platform, as a machine over connections.
 ///
@@ -275,50 +275,29 @@ impl<S: Suite> Node<S> {
         Ok(conn)
     }
 
-    /// Keeps a connection with a contact for a group from now on: dials its address first and the own relay as the
-    /// fallback, and again after failures. A connection that the contact opens serves as well.
+    /// Keeps a connection with each device of a contact for a group from now on: dials its address first and the own
+    /// relay as the fallback, and again after failures. A connection that the device opens serves as well. Who has just
+    /// joined waits half a second: the other side has to store the pairing, too. Said again, it dials at once what is
+    /// not connected.
     ///
     /// # Errors
     /// [`Misuse::NotPaired`]: without a pairing no socket is opened. [`Misuse::NoAddress`].
     pub fn connect(&mut self, now: Now, person: PersonId, group: Group) -> Result<(), Misuse> {
         let now = self.begin(now);
-        let contact = self
-            .inner
-            .shared
-            .contacts
-            .get(&person)
-            .ok_or(Misuse::NotPaired)?;
-        // The device that was paired with last.
-        let instance = contact
-            .instances
-            .iter()
-            .max_by_key(|i| i.paired_at)
-            .ok_or(Misuse::NoAddress)?;
-        let urls: Vec<String> = instance
-            .url
-            .iter()
-            .cloned()
-            .chain(self.relay().map(Into::into))
-            .collect();
-        if urls.is_empty() {
+        let contact = self.inner.shared.contacts.get(&person);
+        let contact = contact.ok_or(Misuse::NotPaired)?.clone();
+        if !self.inner.make_routes(now, &contact, &group) {
             return Err(Misuse::NoAddress);
         }
-        let route = Route::new(group, instance.instance_key, urls);
-        self.disconnect(now, person);
-        self.inner.routes.insert(person, route);
-        self.inner.dial_route(now, person);
         self.end(now);
         Ok(())
     }
 
-    /// Keeps no connection with this contact any longer, and closes the one that this side dialled.
-    pub fn disconnect(&mut self, now: Now, person: PersonId) {
+    /// Keeps no connection with this contact for this group any longer, and closes those that this side dialled.
+    pub fn disconnect(&mut self, now: Now, person: PersonId, group: &Group) {
         let now = self.begin(now);
-        if let Some(route) = self.inner.routes.remove(&person) {
-            self.inner.timers.set(timers::Owner::Route(person), None);
-            if let Some(conn) = route.conn {
-                self.inner.withdraw(now, conn, Why::Withdrawn);
-            }
+        for key in self.inner.routes_to(person, Some(group)) {
+            self.inner.drop_route(now, &key);
         }
         self.end(now);
     }
@@ -360,11 +339,17 @@ impl<S: Suite> Node<S> {
         &self.inner.stats
     }
 
-    /// Removes a contact: its connections are closed, its routes end.
+    /// Removes a contact: its connections are closed, its routes end. With `hide_before`, what was said up to then is
+    /// not to be shown again, even if it comes back after another pairing.
     ///
     /// # Errors
     /// [`Misuse::NotPaired`]
-    pub fn forget(&mut self, now: Now, person: PersonId) -> Result<(), Misuse> {
+    pub fn forget(
+        &mut self,
+        now: Now,
+        person: PersonId,
+        hide_before: Option<Millis>,
+    ) -> Result<(), Misuse> {
         let now = self.begin(now);
         let contact = self
             .inner
@@ -372,8 +357,14 @@ impl<S: Suite> Node<S> {
             .contacts
             .remove(&person)
             .ok_or(Misuse::NotPaired)?;
-        self.inner.store(Record::Forgotten(person), Stored::Other);
-        self.disconnect(now, person);
+        let record = Record::Forgotten {
+            person,
+            hide_before,
+        };
+        self.inner.store(record, Stored::Other);
+        for key in self.inner.routes_to(person, None) {
+            self.inner.drop_route(now, &key);
+        }
         let conns: Vec<ConnId> = self
             .inner
             .shared
@@ -392,6 +383,24 @@ impl<S: Suite> Node<S> {
         }
         self.end(now);
         Ok(())
+    }
+
+    /// A contact has told of its devices, in a profile of its own that it sent (spec 13, "Rules for ours"). What is
+    /// known of a device stays, but for its URL; a new device is taken in, and dialled where the contact is. Gives what
+    /// was not taken: a key that another device has, or another key of a known device.
+    ///
+    /// # Errors
+    /// [`Misuse::NotPaired`]
+    pub fn learn(
+        &mut self,
+        now: Now,
+        person: PersonId,
+        devices: &[ContactInstance],
+    ) -> Result<Vec<(InstanceId, Part)>, Misuse> {
+        let now = self.begin(now);
+        let refused = self.inner.learn(now, person, devices);
+        self.end(now);
+        refused.ok_or(Misuse::NotPaired)
     }
 
     /// Closes everything. The node has ended when [`is_idle`](Self::is_idle).

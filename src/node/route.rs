@@ -7,12 +7,54 @@ use crate::crypto::{Instance, PublicKey};
 use crate::establish::Group;
 use crate::io::ConnId;
 use crate::limits;
+use crate::objects::{InstanceId, PersonId};
+use crate::role::Role;
 use crate::time::{Alarm, Deadline, Micros};
 
-/// One contact's route for one group: the direct URL first, the own relay as the fallback.
+/// Which route: to a device of a contact, for a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct RouteKey {
+    pub(super) person: PersonId,
+    pub(super) instance: InstanceId,
+    pub(super) group: Group,
+}
+
+impl RouteKey {
+    pub(super) const fn new(person: PersonId, instance: InstanceId, group: Group) -> Self {
+        Self {
+            person,
+            instance,
+            group,
+        }
+    }
+}
+
+/// A pairing that was just now: the other side may not know this one yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Fresh {
+    /// Nothing is dialled before.
+    pub(super) first: Micros,
+    /// Who is refused until then tries again soon.
+    pub(super) until: Micros,
+}
+
+impl Fresh {
+    /// Who joined waits a little: the other side stores as well.
+    pub(super) fn new(now: Micros, role: Role) -> Self {
+        let wait = match role {
+            Role::Initiator => limits::FIRST_DIAL,
+            Role::Acceptor => Micros::ZERO,
+        };
+        Self {
+            first: now + wait,
+            until: now + limits::PAIRED_RECENTLY,
+        }
+    }
+}
+
+/// A route: the direct URL first, the own relay as the fallback.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Route {
-    pub(super) group: Group,
     pub(super) target: PublicKey<Instance>,
     urls: Vec<String>,
     /// The URL that is tried now or next.
@@ -24,10 +66,9 @@ pub(super) struct Route {
 }
 
 impl Route {
-    pub(super) fn new(group: Group, target: PublicKey<Instance>, mut urls: Vec<String>) -> Self {
+    pub(super) fn new(target: PublicKey<Instance>, mut urls: Vec<String>) -> Self {
         urls.dedup();
         Self {
-            group,
             target,
             urls,
             next: 0,
@@ -42,6 +83,16 @@ impl Route {
         self.urls.get(self.next)
     }
 
+    /// Whether it goes where the other one goes.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.target == other.target && self.urls == other.urls
+    }
+
+    /// It is to be dialled at this time.
+    pub(super) fn dial_at(&mut self, at: Micros) {
+        self.redial_at = Some(at);
+    }
+
     /// It is being dialled.
     pub(super) fn dialling(&mut self, conn: ConnId) {
         self.conn = Some(conn);
@@ -53,8 +104,9 @@ impl Route {
         self.failed = 0;
     }
 
-    /// The dialled connection did not get as far: the next URL at once, or all of them later.
-    pub(super) fn failed(&mut self, now: Micros) {
+    /// The dialled connection did not get as far: the next URL at once, or all of them later. With `soon`, that is soon,
+    /// and does not count: the other side may not know this one yet.
+    pub(super) fn failed(&mut self, now: Micros, soon: bool) {
         self.conn = None;
         self.next += 1;
         if self.next < self.urls.len() {
@@ -62,6 +114,10 @@ impl Route {
             return;
         }
         self.next = 0;
+        if soon {
+            self.redial_at = Some(now + limits::REFUSED_AGAIN);
+            return;
+        }
         let delay = limits::BACK_OFF[self.failed.min(limits::BACK_OFF.len() - 1)];
         self.failed = self.failed.saturating_add(1);
         self.redial_at = Some(now + delay);

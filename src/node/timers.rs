@@ -2,15 +2,15 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
+use super::route::RouteKey;
 use crate::io::ConnId;
-use crate::objects::PersonId;
 use crate::time::{Deadline, Micros};
 
 /// Whose deadline it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Owner {
     Conn(ConnId),
-    Route(PersonId),
+    Route(RouteKey),
     Listener,
     Invitations,
 }
@@ -26,14 +26,14 @@ impl Timers {
     /// Sets or clears the deadline of one owner.
     pub(super) fn set(&mut self, owner: Owner, deadline: Option<Deadline>) {
         let old = match deadline {
-            Some(deadline) => self.of.insert(owner, deadline),
+            Some(deadline) => self.of.insert(owner.clone(), deadline),
             None => self.of.remove(&owner),
         };
         if old == deadline {
             return;
         }
         if let Some(old) = old {
-            self.order.remove(&(old, owner));
+            self.order.remove(&(old, owner.clone()));
         }
         if let Some(deadline) = deadline {
             self.order.insert((deadline, owner));
@@ -44,30 +44,28 @@ impl Timers {
         self.order.first().map(|(deadline, _)| *deadline)
     }
 
-    pub(super) fn of(&self, owner: Owner) -> Option<Deadline> {
-        self.of.get(&owner).copied()
+    pub(super) fn of(&self, owner: &Owner) -> Option<Deadline> {
+        self.of.get(owner).copied()
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (Owner, Deadline)> {
-        self.of.iter().map(|(owner, deadline)| (*owner, *deadline))
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Owner, Deadline)> {
+        self.of.iter().map(|(owner, deadline)| (owner, *deadline))
     }
 
     /// Whether both tables say the same.
     pub(super) fn is_in_order(&self) -> bool {
-        let listed = |(owner, deadline)| self.order.contains(&(deadline, owner));
+        let listed =
+            |(owner, deadline): (&Owner, _)| self.order.contains(&(deadline, owner.clone()));
         self.of.len() == self.order.len() && self.all().all(listed)
     }
 
     /// Takes out the first one that is due: before `now`, or also at it.
     pub(super) fn take_due(&mut self, now: Micros, also_at: bool) -> Option<Owner> {
-        let (deadline, owner) = *self.order.first()?;
-        if deadline.at < now || (also_at && deadline.at == now) {
-            self.order.pop_first();
-            self.of.remove(&owner);
-            Some(owner)
-        } else {
-            None
-        }
+        let (deadline, _) = self.order.first()?;
+        let is_due = deadline.at < now || (also_at && deadline.at == now);
+        let (_, owner) = is_due.then(|| self.order.pop_first())??;
+        self.of.remove(&owner);
+        Some(owner)
     }
 
     /// The same deadlines relative to `now`, under other names of connections.
@@ -76,7 +74,7 @@ impl Timers {
         for (owner, deadline) in &self.of {
             let owner = match owner {
                 Owner::Conn(conn) => Owner::Conn(rename(*conn)),
-                other => *other,
+                other => other.clone(),
             };
             let deadline = Deadline {
                 at: deadline.at.since(now),

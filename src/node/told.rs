@@ -6,6 +6,7 @@ use core::mem::replace;
 use super::conn::{Conn, Stage};
 use super::event::{Event, Record};
 use super::machine::{Inner, Stored};
+use super::route::{Fresh, RouteKey};
 use super::shared::View;
 use crate::crypto::Suite;
 use crate::establish::{Established, Group};
@@ -80,7 +81,7 @@ impl<S: Suite> Inner<S> {
                     }
                     None => contact,
                 };
-                let record = Record::Contact { contact, spent };
+                let record = Record::Paired { contact, spent };
                 self.store(record, |record| Stored::Pairing(id, record));
             }
             Output::Event(SessionEvent::Close) => self.end(now, id, None),
@@ -129,14 +130,9 @@ impl<S: Suite> Inner<S> {
             return;
         };
         let newly_proven = !replace(&mut instance.key_proven, true);
+        let instance = instance.instance_id;
         if newly_proven && let Some(contact) = self.shared.contacts.get(&person).cloned() {
-            self.store(
-                Record::Contact {
-                    contact,
-                    spent: None,
-                },
-                Stored::Other,
-            );
+            self.store(Record::Contact(contact), Stored::Other);
         }
         let Some(Conn {
             stage: Stage::Session(session),
@@ -146,14 +142,13 @@ impl<S: Suite> Inner<S> {
             return;
         };
         let role = session.role();
-        if let Some(route) = self.routes.get_mut(&person)
-            && route.group == peer.group
-        {
+        let key = RouteKey::new(person, instance, peer.group.clone());
+        if let Some(route) = self.routes.get_mut(&key) {
             route.established();
-            if route.conn != Some(id) && route.conn.is_none() {
+            if route.conn.is_none() {
                 route.rest();
             }
-            self.arm_route(now, person);
+            self.arm_route(now, &key);
         }
         self.event(Event::Connected {
             conn: id,
@@ -192,7 +187,7 @@ impl<S: Suite> Inner<S> {
         record: Record,
         result: Result<(), NotStored>,
     ) {
-        let Record::Contact { contact, spent } = record.clone() else {
+        let Record::Paired { contact, spent } = record.clone() else {
             return;
         };
         let person = contact.person_id;
@@ -215,22 +210,21 @@ impl<S: Suite> Inner<S> {
                 // The initiator lost the connection before it could say that it agrees: the other side knows
                 // nothing, so neither does this one.
                 match self.shared.contacts.get(&person).cloned() {
-                    Some(before) => {
-                        self.store(
-                            Record::Contact {
-                                contact: before,
-                                spent: None,
-                            },
-                            Stored::Other,
-                        );
-                    }
-                    None => self.store(Record::Forgotten(person), Stored::Other),
+                    Some(before) => self.store(Record::Contact(before), Stored::Other),
+                    None => self.store(
+                        Record::Forgotten {
+                            person,
+                            hide_before: None,
+                        },
+                        Stored::Other,
+                    ),
                 }
                 return;
             }
             (Ok(()), role) => {
                 self.shared.contacts.insert(person, contact.clone());
                 let role = role.unwrap_or(Role::Acceptor);
+                self.fresh.insert(person, Fresh::new(now.mono, role));
                 self.stats.paired += 1;
                 self.event(Event::Paired {
                     conn: id,

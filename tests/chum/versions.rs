@@ -210,7 +210,7 @@ fn a_merge_that_meets_another_head_is_made_again() {
     let mut conflicts = 0;
     let mut between = |store: &mut MemoryStore, recipes: &Recipes, ask: &Ask| {
         if let Ask::Write(write) = ask
-            && let Some(head) = write.head
+            && let Some(head) = write.heads.first()
             && conflicts < 3
         {
             conflicts += 1;

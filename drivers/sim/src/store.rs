@@ -69,14 +69,17 @@ impl Store {
     /// Writes a record. Records that this crate does not know are kept nowhere.
     pub(crate) fn apply(&mut self, record: Record) {
         match record {
-            Record::Contact { contact, spent } => {
+            Record::Contact(contact) => {
+                self.contacts.insert(contact.person_id, contact);
+            }
+            Record::Paired { contact, spent } => {
                 self.contacts.insert(contact.person_id, contact);
                 if let Some(id) = spent {
                     self.invitations.remove(&id);
                     self.spent.insert(id);
                 }
             }
-            Record::Forgotten(person) => {
+            Record::Forgotten { person, .. } => {
                 self.contacts.remove(&person);
             }
             Record::Invited(record) => {

@@ -1,5 +1,6 @@
 //! What an embedder calls on a machine: an input like any other, so it is in the trace, and can be called again.
 
+use chumwire::contact::ContactInstance;
 use chumwire::crypto::Suite;
 use chumwire::establish::Group;
 use chumwire::hex;
@@ -8,7 +9,7 @@ use chumwire::node::Node;
 use chumwire::objects::PersonId;
 use chumwire::pairing::{Invitation, InvitationId};
 use chumwire::relay::Relay;
-use chumwire::time::{Micros, Now};
+use chumwire::time::{Micros, Millis, Now};
 use serde::{Deserialize, Serialize};
 
 use crate::passing::{Sort, bytes_of};
@@ -24,10 +25,17 @@ pub(crate) enum Call {
     RevokeAll,
     Join(String),
     Connect { person: PersonId, group: String },
-    Disconnect(PersonId),
+    Disconnect { person: PersonId, group: String },
     Send { conn: u64, kind: Sort, data: String },
     Close(u64),
-    Forget(PersonId),
+    Forget {
+        person: PersonId,
+        hide_before: Option<Millis>,
+    },
+    Learn {
+        person: PersonId,
+        devices: Vec<ContactInstance>,
+    },
     Reseed(String),
     Shutdown,
 }
@@ -66,8 +74,8 @@ impl<S: Suite> Callable for Node<S> {
             Call::Connect { person, group } => {
                 refusal(&self.connect(now, *person, Group::named(group)))
             }
-            Call::Disconnect(person) => {
-                self.disconnect(now, *person);
+            Call::Disconnect { person, group } => {
+                self.disconnect(now, *person, &Group::named(group));
                 None
             }
             Call::Send { conn, kind, data } => {
@@ -82,7 +90,11 @@ impl<S: Suite> Callable for Node<S> {
                 self.close(now, ConnId(*conn));
                 None
             }
-            Call::Forget(person) => refusal(&self.forget(now, *person)),
+            Call::Forget {
+                person,
+                hide_before,
+            } => refusal(&self.forget(now, *person, *hide_before)),
+            Call::Learn { person, devices } => refusal(&self.learn(now, *person, devices)),
             Call::Reseed(digits) => {
                 self.reseed(&hex::decode(digits).ok_or(NoCall)?);
                 None

@@ -204,8 +204,9 @@ const fn purpose_name(purpose: &Purpose) -> &'static str {
 
 const fn record_name(record: &Record) -> &'static str {
     match record {
-        Record::Contact { .. } => "contact",
-        Record::Forgotten(_) => "forgotten",
+        Record::Paired { .. } => "paired",
+        Record::Contact(_) => "contact",
+        Record::Forgotten { .. } => "forgotten",
         Record::Invited(_) => "invited",
         Record::Withdrawn(_) => "withdrawn",
         _ => "other",

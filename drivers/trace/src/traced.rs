@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use chumwire::channel::SendError;
 use chumwire::chum::Endpoint;
+use chumwire::contact::ContactInstance;
 use chumwire::crypto::Suite;
 use chumwire::establish::Group;
+use chumwire::fault::Part;
 use chumwire::hex;
 use chumwire::io::{Closed, ConnId, Effect, Full, Machine, Message, NotStored, Source, StoreId};
 use chumwire::node::{Event, Misuse, Node, Record};
-use chumwire::objects::PersonId;
+use chumwire::objects::{InstanceId, PersonId};
 use chumwire::pairing::{Invitation, InvitationId};
 use chumwire::relay::{Relay, RelayEvent};
-use chumwire::time::{Deadline, Micros, Now};
+use chumwire::time::{Deadline, Micros, Millis, Now};
 
 use crate::call::{Call, refusal};
 use crate::line::{Line, What};
@@ -318,9 +320,12 @@ impl<S: Suite> Traced<Node<S>> {
     }
 
     /// [`Node::disconnect`]
-    pub fn disconnect(&mut self, now: Now, person: PersonId) {
-        self.machine.disconnect(now, person);
-        self.called(now, None, || Call::Disconnect(person));
+    pub fn disconnect(&mut self, now: Now, person: PersonId, group: &Group) {
+        self.machine.disconnect(now, person, group);
+        self.called(now, None, || Call::Disconnect {
+            person,
+            group: group.name().to_owned(),
+        });
     }
 
     /// [`Node::send`]
@@ -344,9 +349,32 @@ impl<S: Suite> Traced<Node<S>> {
     }
 
     /// [`Node::forget`]
-    pub fn forget(&mut self, now: Now, person: PersonId) -> Result<(), Misuse> {
-        let result = self.machine.forget(now, person);
-        self.called(now, refusal(&result), || Call::Forget(person));
+    pub fn forget(
+        &mut self,
+        now: Now,
+        person: PersonId,
+        hide_before: Option<Millis>,
+    ) -> Result<(), Misuse> {
+        let result = self.machine.forget(now, person, hide_before);
+        self.called(now, refusal(&result), || Call::Forget {
+            person,
+            hide_before,
+        });
+        result
+    }
+
+    /// [`Node::learn`]
+    pub fn learn(
+        &mut self,
+        now: Now,
+        person: PersonId,
+        devices: &[ContactInstance],
+    ) -> Result<Vec<(InstanceId, Part)>, Misuse> {
+        let result = self.machine.learn(now, person, devices);
+        self.called(now, refusal(&result), || Call::Learn {
+            person,
+            devices: devices.to_vec(),
+        });
         result
     }
 

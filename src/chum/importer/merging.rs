@@ -197,11 +197,11 @@ impl Importer {
                 if let Some((_, data, _)) = new
                     && let Some(group) = self.group_of_task(no)
                 {
-                    let (id, type_name) = (group.id, group.type_name.clone());
                     told.events.push_back(ChumEvent::NewVersion {
-                        id,
-                        type_name,
+                        id: group.id,
+                        type_name: group.type_name.clone(),
                         data,
+                        came: group.best.as_ref().map_or(data, |best| best.node.data),
                     });
                 }
                 self.finish(now, no, work, told);
@@ -380,36 +380,26 @@ impl Importer {
         no: TaskNo,
         old: Option<ObjectHash>,
         nodes: &[VersionNode],
-        mut texts: Vec<(Reference, String)>,
+        texts: Vec<(Reference, String)>,
         work: &mut Work<'_>,
     ) -> Result<(), Trouble> {
-        let mut merged = match self.group_of_task(no) {
-            Some(group) => group.up_to_best(),
-            None => return Ok(()),
-        };
-        let mut head = None;
-        for node in nodes {
-            let (hash, text) = node.write(&self.recipes).map_err(|_| Trouble::Merge)?;
-            let edge = VersionNode::edge(node.data, node.created);
-            let (same, edge) = edge.write(&self.recipes).map_err(|_| Trouble::Merge)?;
-            merged.extend([hash, same]);
-            // What is marked is stored: nobody fetches it any more.
-            if same != hash {
-                texts.push((Reference::Object(same), edge));
-            }
-            texts.push((Reference::Object(hash), text));
-            head = Some((hash, node.data, node.created));
-        }
+        let recipes = self.recipes.clone();
         let Some(group) = self.group_of_task(no) else {
             return Ok(());
         };
         let id = group.id;
-        let write = Write {
+        let mut write = Write {
             texts,
-            merged,
-            head: head.map(|(new, ..)| NewHead { id, old, new }),
+            merged: group.up_to_best(),
             ..Write::default()
         };
+        let mut head = None;
+        for node in nodes {
+            let new = write.node(&recipes, node).map_err(|_| Trouble::Merge)?;
+            head = Some((new, node.data, node.created));
+        }
+        let heads = head.map(|(new, ..)| NewHead { id, old, new });
+        write.heads.extend(heads);
         self.step(no, Step::Merging(head));
         self.ask(For::Task(no), Ask::Write(write), work);
         Ok(())

@@ -279,8 +279,8 @@ impl Objects {
     pub(crate) fn write(&self, write: &Write) -> Result<bool, StoreError> {
         let transaction = self.0.database.begin_write()?;
         {
-            if let Some(NewHead { id, old, new }) = &write.head {
-                let mut heads = transaction.open_table(HEADS)?;
+            let mut heads = transaction.open_table(HEADS)?;
+            for NewHead { id, old, new } in &write.heads {
                 let is = heads.get(&id.0)?.map(|head| ObjectHash(*head.value()));
                 if is != *old {
                     return Ok(false);

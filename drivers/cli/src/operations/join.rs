@@ -30,7 +30,7 @@ pub(super) async fn join(peer: &Peer, text: &str, emit: &Emit) -> Result<(), Fai
                 paired = true;
                 emit(Event::paired(role, &contact));
             }
-            Notice::Node(NodeEvent::StoreFailed(Record::Contact { .. })) => stored = false,
+            Notice::Node(NodeEvent::StoreFailed(Record::Paired { .. })) => stored = false,
             Notice::Node(NodeEvent::Ended { conn, fault, .. }) if conn == mine => {
                 return match fault {
                     _ if paired => Ok(()),

@@ -50,7 +50,7 @@ pub(super) const NO_INVITATION: Scenario = Scenario {
                 stage.running(alice)?;
                 let forgot = stage
                     .world
-                    .call(alice, "forget", |node, now| node.forget(now, b));
+                    .call(alice, "forget", |node, now| node.forget(now, b, None));
                 stage.equal(&forgot, &Ok(()), "forgetting gives")?;
                 stage.connect(bob, a)?;
                 stage.run(3_000)?;

@@ -141,8 +141,7 @@ impl Engine {
                 let mut store = Store::default();
                 if let Setup::Node(config, ..) = &engine.setups[who] {
                     for contact in config.contacts.iter().cloned() {
-                        let spent = None;
-                        store.apply(Record::Contact { contact, spent });
+                        store.apply(Record::Contact(contact));
                     }
                 }
                 engine.number(who, State::new(store, now))

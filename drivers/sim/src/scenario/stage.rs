@@ -624,7 +624,7 @@ impl Stage {
     pub fn disconnect(&mut self, id: PartyId, person: PersonId) -> Result<(), Stop> {
         self.running(id)?;
         let Ok(()) = self.world.call(id, "disconnect", |node, now| {
-            node.disconnect(now, person);
+            node.disconnect(now, person, &Group::Chum);
             Ok::<(), core::convert::Infallible>(())
         });
         Ok(())

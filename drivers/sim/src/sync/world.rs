@@ -542,7 +542,7 @@ impl SyncWorld {
             Answer::Failed
         } else if is_write {
             if let Ask::Write(write) = &ask
-                && write.head.is_some()
+                && !write.heads.is_empty()
             {
                 // What is merged is made here.
                 let made = write.texts.iter().map(|(what, _)| *what.bytes());
@@ -758,7 +758,7 @@ fn written(ask: &Ask) -> String {
     match ask {
         Ask::Write(write) => {
             let what: Vec<&Reference> = write.texts.iter().map(|(what, _)| what).collect();
-            format!("{what:?} head {:?} merged {:?}", write.head, write.merged)
+            format!("{what:?} heads {:?} merged {:?}", write.heads, write.merged)
         }
         ask => format!("{ask:?}"),
     }

@@ -58,10 +58,7 @@ impl<S: Suite> World<S> {
         self.parties[id.0].known = Some(known);
         let store = &mut self.parties[id.0].store;
         for contact in contacts {
-            store.apply(Record::Contact {
-                contact,
-                spent: None,
-            });
+            store.apply(Record::Contact(contact));
         }
         for invitation in invitations {
             store.apply(Record::Invited(invitation));

@@ -220,14 +220,17 @@ const NOW: Millis = Millis(1_000);
 fn records() -> Vec<Record> {
     vec![
         Record::Invited(invitation(7, 9_000)),
-        Record::Contact {
+        Record::Paired {
             contact: contact("robert"),
             spent: Some(InvitationId([7; 32])),
         },
         Record::Invited(invitation(8, 9_000)),
         Record::Invited(invitation(9, 9_000)),
         Record::Withdrawn(InvitationId([8; 32])),
-        Record::Forgotten(contact("valerie").person_id),
+        Record::Forgotten {
+            person: contact("valerie").person_id,
+            hide_before: None,
+        },
     ]
 }
 
@@ -238,7 +241,7 @@ fn before() -> Vec<u8> {
         .create_with_backend(Backend(disk.clone()))
         .expect("it is new");
     let store = Store::fill(database, &identity("me")).expect("it is new");
-    let known = |name| Record::Contact {
+    let known = |name| Record::Paired {
         contact: contact(name),
         spent: None,
     };

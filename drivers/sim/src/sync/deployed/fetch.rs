@@ -548,7 +548,7 @@ impl Importer {
         let old = Some(old);
         Some(Write {
             texts,
-            head: Some(NewHead { id, old, new }),
+            heads: [NewHead { id, old, new }].into(),
             ..Write::default()
         })
     }
