@@ -147,9 +147,11 @@ fn any_record() -> impl Strategy<Value = Record> {
         (any_contact(), proptest::option::of(id.clone()))
             .prop_map(|(contact, spent)| Record::Paired { contact, spent }),
         any_contact().prop_map(Record::Contact),
-        (person.clone(), proptest::option::of(any::<u64>())).prop_map(|(person, at)| Record::Forgotten {
-            person,
-            hide_before: at.map(Millis),
+        (person.clone(), proptest::option::of(any::<u64>())).prop_map(|(person, at)| {
+            Record::Forgotten {
+                person,
+                hide_before: at.map(Millis),
+            }
         }),
         (id.clone(), person, any::<u64>()).prop_map(|(id, person, expires)| {
             Record::Invited(InvitationRecord {

@@ -346,7 +346,12 @@ impl Bookkeeper {
                 }
             }
             (At::Devices(contact, endpoints, asked), Answer::Texts(texts)) => {
-                self.devices(now, &contact, &endpoints, &objects(&self.recipes, &asked, &texts));
+                self.devices(
+                    now,
+                    &contact,
+                    &endpoints,
+                    &objects(&self.recipes, &asked, &texts),
+                );
             }
             // Not read: it stays as it is known.
             (At::Version(_) | At::Told(..) | At::Devices(..), _) => {}

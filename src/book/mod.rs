@@ -17,8 +17,8 @@ mod someone;
 mod state;
 mod trust;
 
-pub(crate) use keeper::{BookOutput, Bookkeeper};
 pub use keeper::{BookEvent, Change, Ticket};
+pub(crate) use keeper::{BookOutput, Bookkeeper};
 pub use someone::{Member, Someone, profile_id};
 pub use state::{AddressBook, BookFault, Conversation, Plan, SharedChannel};
 pub use trust::is_trusted;

@@ -80,7 +80,9 @@ impl<'a> Papers<'a> {
             return Ok(ObjectHash::of(&text));
         }
         let node = newest.and_then(|newest| Some((newest.head, newest.read(self.recipes)?.0)));
-        let head = node.as_ref().map(|(hash, node): &(_, VersionNode)| (*hash, node));
+        let head = node
+            .as_ref()
+            .map(|(hash, node): &(_, VersionNode)| (*hash, node));
         self.write.version(self.recipes, object, head, self.now)
     }
 
@@ -122,7 +124,11 @@ impl<'a> Papers<'a> {
         had: &Endpoints,
     ) -> Result<(ObjectHash, Vec<ObjectHash>), WriteFault> {
         let before = newest.and_then(|newest| Some(newest.read(self.recipes)?.1));
-        let list = |name| before.as_ref().and_then(|before| before.get(name)?.as_list());
+        let list = |name| {
+            before
+                .as_ref()
+                .and_then(|before| before.get(name)?.as_list())
+        };
         let person_keys = self.keys(of.person.into(), &of.key, of.sign_key)?;
         let mut keys = Vec::from([person_keys]);
         let mut endpoints = list(ENDPOINTS).unwrap_or_default().to_vec();
@@ -285,9 +291,7 @@ pub(super) const RIGHTS: [License; 2] = [
 /// The certificate of a right.
 pub(super) fn right(license: License, beneficiary: PersonId) -> Object {
     let type_name = match license {
-        License::RightToDeclareTrustedKeysForSelf => {
-            "RightToDeclareTrustedKeysForSelfCertificate"
-        }
+        License::RightToDeclareTrustedKeysForSelf => "RightToDeclareTrustedKeysForSelfCertificate",
         _ => "RightToDeclareTrustedKeysForEverybodyCertificate",
     };
     Object::new(type_name)
@@ -349,7 +353,9 @@ pub(super) fn objects(
     texts: &[Option<String>],
 ) -> BTreeMap<Reference, Object> {
     let read = |(what, text): (&Reference, &Option<String>)| {
-        let object = recipes.read(text.as_deref()?, &ReadLimits::default()).ok()?;
+        let object = recipes
+            .read(text.as_deref()?, &ReadLimits::default())
+            .ok()?;
         Some((*what, object))
     };
     asked.iter().zip(texts).filter_map(read).collect()

@@ -10,9 +10,11 @@
 
 mod join;
 mod say;
+mod talk;
 
 pub(crate) use join::Join;
 pub use say::{Line, Said, line, say};
+pub use talk::{Opened, history, list_of, open, speak, union};
 
 use alloc::format;
 use alloc::string::String;

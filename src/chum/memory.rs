@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 use super::peer::Peer;
 use super::store::{Answer, Ask, AskId, Grant, NewHead, Newest, Piece, Presence, Write};
 use super::version::VersionNode;
+use crate::book::{Plan, Someone};
 use crate::objects::{
-    FileHash, IdHash, Object, ObjectHash, PersonId, ReadLimits, Recipes, Reference, WriteFault,
-    type_of,
+    FileHash, IdHash, Object, ObjectHash, PersonId, ReadLimits, Recipes, Reference, SomeoneId,
+    WriteFault, type_of,
 };
 use crate::time::Millis;
 
@@ -24,6 +25,7 @@ pub struct MemoryStore {
     journals: BTreeMap<PersonId, Vec<u8>>,
     cursors: BTreeMap<Peer, String>,
     generation: u64,
+    someones: BTreeMap<SomeoneId, Someone>,
     /// Files that are being received, by connection.
     open: BTreeMap<(u64, AskId), Vec<u8>>,
 }
@@ -38,7 +40,7 @@ impl MemoryStore {
     /// Answers a question of the CHUM on a connection, whose name is `of`.
     pub fn answer(&mut self, recipes: &Recipes, of: u64, id: AskId, ask: Ask) -> Answer {
         match ask {
-            Ask::Granted(person) => Answer::Granted(self.granted(recipes, person)),
+            Ask::Granted(person) => Answer::Granted(self.granted_to(recipes, person)),
             Ask::Presence(what) => {
                 Answer::Presence(what.iter().map(|what| self.presence(what)).collect())
             }
@@ -92,6 +94,31 @@ impl MemoryStore {
         self.open.retain(|(owner, _), _| *owner != of);
     }
 
+    /// Stores a change of the address book, but for a record of the node, as one.
+    pub fn change(&mut self, plan: &Plan, write: Write) -> Answer {
+        let answer = self.write(write);
+        if answer == Answer::Done {
+            for id in &plan.gone {
+                self.someones.remove(id);
+            }
+            let put = plan
+                .put
+                .iter()
+                .map(|someone| (someone.id(), someone.clone()));
+            self.someones.extend(put);
+            for person in &plan.withdrawn {
+                self.grants.remove(person);
+            }
+        }
+        answer
+    }
+
+    /// The contacts that are kept, as a [`Synchroniser`](super::Synchroniser) wants them at its start.
+    #[must_use]
+    pub fn someones(&self) -> Vec<Someone> {
+        self.someones.values().cloned().collect()
+    }
+
     fn piece(&self, hash: &FileHash, offset: u64, length: usize) -> Option<Piece> {
         let bytes = match self.files.get(&hash.0) {
             Some(bytes) => bytes.as_slice(),
@@ -124,7 +151,9 @@ impl MemoryStore {
         Answer::Done
     }
 
-    fn granted(&self, recipes: &Recipes, person: PersonId) -> Vec<Grant> {
+    /// What a person was granted, as far as it is stored: what a person sees follows from this alone.
+    #[must_use]
+    pub fn granted_to(&self, recipes: &Recipes, person: PersonId) -> Vec<Grant> {
         let grants = self.grants.get(&person).into_iter().flatten();
         grants
             .filter_map(|what| {
@@ -239,6 +268,17 @@ impl MemoryStore {
         let hash = write.object(recipes, object)?;
         self.write(write);
         Ok(hash)
+    }
+
+    /// Stores an id object.
+    ///
+    /// # Errors
+    /// If its recipe does not allow it.
+    pub fn put_id(&mut self, recipes: &Recipes, object: &Object) -> Result<IdHash, WriteFault> {
+        let text = recipes.write(object)?;
+        let id = IdHash::of(&text);
+        self.texts.insert(id.0, text);
+        Ok(id)
     }
 
     /// Stores a new version of a thing, and makes it the head.

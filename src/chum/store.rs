@@ -164,7 +164,11 @@ impl Write {
     ///
     /// # Errors
     /// If the recipes have no version nodes.
-    pub fn node(&mut self, recipes: &Recipes, node: &VersionNode) -> Result<ObjectHash, WriteFault> {
+    pub fn node(
+        &mut self,
+        recipes: &Recipes,
+        node: &VersionNode,
+    ) -> Result<ObjectHash, WriteFault> {
         let (hash, text) = node.write(recipes)?;
         let (same, edge) = VersionNode::edge(node.data, node.created).write(recipes)?;
         self.merged.extend([hash, same]);

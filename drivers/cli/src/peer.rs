@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender, unbounded};
+use chumwire::book::BookEvent;
 use chumwire::chum::{
-    ChumConfig, ChumEvent, Deed, DefaultPolicy, Reply, Root, SyncEvent, Synchroniser,
+    Answer, AskId, ChumConfig, ChumEvent, Deed, DefaultPolicy, Reply, Root, SyncEvent, Synchroniser,
 };
 use chumwire::crypto::Nacl;
 use chumwire::establish::Group;
@@ -33,6 +34,8 @@ pub(crate) type Instance = Traced<Node<Nacl>>;
 /// The machine of this program: the node, and the CHUM of each of its connections.
 pub(crate) type Machine = Synchroniser<Instance>;
 
+/// For questions that are those of no connection.
+const NO_CONN: ConnId = ConnId(u64::MAX);
 /// Roots that are fetched at a time from one of ours.
 const PARALLEL: usize = 16;
 /// A text with its name, as `BlobDescriptor` is for bytes. The protocol has none.
@@ -43,6 +46,8 @@ pub(crate) const CLOB_DESCRIPTOR: &str = "ClobDescriptor";
 pub(crate) enum Notice {
     /// The node told something.
     Node(Event),
+    /// The address book told something.
+    Book(BookEvent),
     /// The CHUM of a connection with this person told something.
     Chum(ConnId, PersonId, ChumEvent),
     /// Something was said here in this channel.
@@ -122,7 +127,7 @@ impl Peer {
         chum.parallel = PARALLEL;
         chum.keep_running = !options.one_round;
         let policy = Arc::new(DefaultPolicy::new(person, instance));
-        let machine = Synchroniser::new(node, chum, recipes, policy);
+        let machine = Synchroniser::new(node, chum, recipes, policy, kept.someones, self::seed()?);
         let host = Keeper {
             home: home.clone(),
             objects: objects.clone(),
@@ -273,6 +278,10 @@ impl Host<Machine> for Keeper {
                 person,
                 event,
             } => self.synchronised(conn, person, event),
+            SyncEvent::Book(event) => {
+                write_down_book(&event);
+                self.hub.tell(&Notice::Book(event));
+            }
             SyncEvent::Accessible { person, roots } => {
                 self.hub.tell(&Notice::Accessible(person, roots));
             }
@@ -287,6 +296,15 @@ impl Host<Machine> for Keeper {
                 self.objects.forget(conn);
                 Reply::Stored(Ok(()))
             }
+            Deed::Look(ask) => Reply::Answer(self.objects.answer(NO_CONN, AskId(0), ask)),
+            Deed::Change(change) => Reply::Answer(match self.objects.change(&change) {
+                Ok(true) => Answer::Done,
+                Ok(false) => Answer::Conflict,
+                Err(error) => {
+                    log::warn(format_args!("a contact could not be stored: {error}"));
+                    Answer::Failed
+                }
+            }),
             Deed::Record(record) => Reply::Stored(self.home.keep(&record).map_err(|error| {
                 log::warn(format_args!("a record could not be stored: {error}"));
                 NotStored
@@ -320,6 +338,23 @@ impl Keeper {
         }
         write_down_chum(person, &event);
         self.hub.tell(&Notice::Chum(conn, person, event));
+    }
+}
+
+/// What the log says of the address book.
+fn write_down_book(event: &BookEvent) {
+    match event {
+        BookEvent::NotTaken {
+            person,
+            instance,
+            part,
+        } => log::warn(format_args!(
+            "what {person} tells of its device {instance} is not taken: its {part} is not as it is on record"
+        )),
+        BookEvent::NotWritten => log::warn(format_args!(
+            "the profiles could not be stored; it is tried again at the next start"
+        )),
+        _ => {}
     }
 }
 

@@ -20,13 +20,26 @@ use crate::passing::{Sort, bytes_of};
 pub(crate) enum Call {
     Listen(Option<String>),
     SetUrl(Option<String>),
-    Invite { life: u64, url: String },
+    Invite {
+        life: u64,
+        url: String,
+    },
     Revoke(InvitationId),
     RevokeAll,
     Join(String),
-    Connect { person: PersonId, group: String },
-    Disconnect { person: PersonId, group: String },
-    Send { conn: u64, kind: Sort, data: String },
+    Connect {
+        person: PersonId,
+        group: String,
+    },
+    Disconnect {
+        person: PersonId,
+        group: String,
+    },
+    Send {
+        conn: u64,
+        kind: Sort,
+        data: String,
+    },
     Close(u64),
     Forget {
         person: PersonId,

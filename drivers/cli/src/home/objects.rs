@@ -4,6 +4,8 @@
 //! `files/`, which gets its name when it is whole and on the disk, before the database names it. What is written
 //! becomes safe in its order: a crash loses the last writes at most, never one before another that stays.
 
+mod writing;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write as _};
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chumwire::chum::{Answer, Ask, AskId, FileNo, Grant, NewHead, Peer, Piece, Presence, Write};
+use chumwire::chum::{Answer, Ask, AskId, FileNo, Grant, Peer, Piece, Presence, Write};
 use chumwire::hex;
 use chumwire::io::ConnId;
 use chumwire::objects::{
@@ -167,6 +169,7 @@ impl Objects {
                 Answer::Texts(texts?)
             }
             Ask::Head(id) => Answer::Head(self.head(id)?),
+            Ask::Newest(ids) => Answer::Newest(self.newest(&ids)?),
             Ask::Journal(person) => {
                 let journals = self.read()?.open_table(JOURNALS)?;
                 let journal = journals.get(&person.0)?;
@@ -271,47 +274,6 @@ impl Objects {
     }
 
     // --- objects -------------------------------------------------------------------------------------------------
-
-    /// Writes in one transaction. False if a head is another one by now.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub(crate) fn write(&self, write: &Write) -> Result<bool, StoreError> {
-        let transaction = self.0.database.begin_write()?;
-        {
-            let mut heads = transaction.open_table(HEADS)?;
-            for NewHead { id, old, new } in &write.heads {
-                let is = heads.get(&id.0)?.map(|head| ObjectHash(*head.value()));
-                if is != *old {
-                    return Ok(false);
-                }
-                heads.insert(&id.0, &new.0)?;
-            }
-            let mut objects = transaction.open_table(OBJECTS)?;
-            for (reference, text) in &write.texts {
-                objects.insert(reference.bytes(), text.as_bytes())?;
-            }
-            let mut merged = transaction.open_table(MERGED)?;
-            for node in &write.merged {
-                merged.insert(&node.0, ())?;
-            }
-            if let Some((person, journal)) = write.journal.as_deref() {
-                let mut journals = transaction.open_table(JOURNALS)?;
-                journals.insert(&person.0, journal.as_slice())?;
-            }
-            if let Some((peer, settled)) = write.cursor.as_deref() {
-                let mut cursors = transaction.open_table(CURSORS)?;
-                cursors.insert(&peer_key(*peer), settled.as_str())?;
-            }
-            if write.raise {
-                let mut table = transaction.open_table(GENERATION)?;
-                let last = table.get(())?.map_or(0, |value| value.value());
-                table.insert((), last + 1)?;
-            }
-        }
-        self.commit(transaction)?;
-        Ok(true)
-    }
 
     /// The newest version node of a thing.
     ///
@@ -487,23 +449,6 @@ impl Objects {
         }
         self.commit(write)?;
         Ok(found)
-    }
-
-    /// Takes everything back from a person.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub(crate) fn unshare_all(&self, person: PersonId) -> Result<(), StoreError> {
-        let write = self.0.database.begin_write()?;
-        {
-            let mut grants = write.open_table(GRANTS)?;
-            let (from, to) = (
-                grant_key(person, 0, &[0; 32]),
-                grant_key(person, u8::MAX, &[u8::MAX; 32]),
-            );
-            grants.retain_in::<&GrantKey, _>(&from..=&to, |_, _| false)?;
-        }
-        self.commit(write)
     }
 
     /// All grants, by hash.

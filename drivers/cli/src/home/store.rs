@@ -1,9 +1,10 @@
-//! What is kept: the identity, the contacts, the open invitations. One record is one transaction, and it is on the
-//! disk when it is reported.
+//! What is kept: the identity, the contacts and the address book, the open invitations. One record, or one change of
+//! the address book, is one transaction, and it is on the disk when it is reported.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use chumwire::book::{Plan, Someone};
 use chumwire::contact::Contact;
 use chumwire::crypto::{Nacl, Secret};
 use chumwire::identity::{IDENTITY_SECRETS, Identity};
@@ -11,7 +12,9 @@ use chumwire::node::Record;
 use chumwire::objects::PersonId;
 use chumwire::pairing::InvitationRecord;
 use chumwire::time::Millis;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
@@ -20,6 +23,8 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const IDENTITY: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("identity");
 const CONTACTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("contacts");
 const INVITATIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("invitations");
+/// The address book: each `Someone` under its id.
+const SOMEONES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("someones");
 /// When each person was synchronised with last.
 const SYNCED: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("synced");
 
@@ -33,6 +38,7 @@ const CACHE: usize = 8 * 1024 * 1024;
 pub(crate) struct Kept {
     pub(crate) identity: Identity,
     pub(crate) contacts: Vec<Contact>,
+    pub(crate) someones: Vec<Someone>,
     pub(crate) invitations: Vec<InvitationRecord>,
 }
 
@@ -139,6 +145,7 @@ impl Store {
             Identity::import::<Nacl>(&text("email")?, &text("name")?, &secrets)
         };
         let contacts = all(&read, CONTACTS, "contact")?;
+        let someones = all(&read, SOMEONES, "someone")?;
         let (invitations, expired): (Vec<InvitationRecord>, Vec<_>) =
             all(&read, INVITATIONS, "invitation")?
                 .into_iter()
@@ -157,6 +164,7 @@ impl Store {
         Ok(Kept {
             identity,
             contacts,
+            someones,
             invitations,
         })
     }
@@ -189,28 +197,46 @@ impl Store {
     /// [`StoreError`]; nothing of the record is kept then.
     pub(crate) fn commit(&self, record: &Record) -> Result<(), StoreError> {
         let write = self.0.begin_write()?;
-        {
-            let mut contacts = write.open_table(CONTACTS)?;
-            let mut invitations = write.open_table(INVITATIONS)?;
-            match record {
-                Record::Contact { contact, spent } => {
-                    contacts.insert(&contact.person_id.0, json(contact)?.as_slice())?;
-                    if let Some(invitation) = spent {
-                        invitations.remove(&invitation.0)?;
-                    }
-                }
-                Record::Forgotten(person) => drop(contacts.remove(&person.0)?),
-                Record::Invited(record) => {
-                    invitations.insert(&record.id.0, json(record)?.as_slice())?;
-                }
-                Record::Withdrawn(invitation) => drop(invitations.remove(&invitation.0)?),
-                // A record that this program does not know cannot be kept, and must not be said to be.
-                other => return Err(StoreError::Damaged(format!("unknown record {other:?}"))),
+        put_record(&write, record)?;
+        Ok(write.commit()?)
+    }
+}
+
+/// Puts a record into a transaction.
+pub(super) fn put_record(write: &WriteTransaction, record: &Record) -> Result<(), StoreError> {
+    let mut contacts = write.open_table(CONTACTS)?;
+    let mut invitations = write.open_table(INVITATIONS)?;
+    match record {
+        Record::Paired { contact, spent } => {
+            contacts.insert(&contact.person_id.0, json(contact)?.as_slice())?;
+            if let Some(invitation) = spent {
+                invitations.remove(&invitation.0)?;
             }
         }
-        write.commit()?;
-        Ok(())
+        Record::Contact(contact) => {
+            contacts.insert(&contact.person_id.0, json(contact)?.as_slice())?;
+        }
+        Record::Forgotten { person, .. } => drop(contacts.remove(&person.0)?),
+        Record::Invited(record) => {
+            invitations.insert(&record.id.0, json(record)?.as_slice())?;
+        }
+        Record::Withdrawn(invitation) => drop(invitations.remove(&invitation.0)?),
+        // A record that this program does not know cannot be kept, and must not be said to be.
+        other => return Err(StoreError::Damaged(format!("unknown record {other:?}"))),
     }
+    Ok(())
+}
+
+/// Puts what changes of the contacts into a transaction; but for the grants, which are with the objects.
+pub(super) fn put_plan(write: &WriteTransaction, plan: &Plan) -> Result<(), StoreError> {
+    let mut someones = write.open_table(SOMEONES)?;
+    for id in &plan.gone {
+        someones.remove(&id.0)?;
+    }
+    for someone in &plan.put {
+        someones.insert(&someone.id().0, json(someone)?.as_slice())?;
+    }
+    Ok(())
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
@@ -222,7 +248,12 @@ fn all<T: DeserializeOwned>(
     table: TableDefinition<'static, &'static [u8; 32], &'static [u8]>,
     what: &str,
 ) -> Result<Vec<T>, StoreError> {
-    let table = read.open_table(table)?;
+    // A home from before there was such a table has nothing in it.
+    let table = match read.open_table(table) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
     let mut values = Vec::new();
     for entry in table.iter()? {
         let (_, value) = entry?;
