@@ -122,17 +122,21 @@ pub fn history(
 }
 
 /// Several channels shown as one: by time, each message once (spec 13, rule 2 of conversations). Each comes with the
-/// time up to which it is hidden.
+/// person that it is shared with, and the time up to which it is hidden.
 #[must_use]
-pub fn union(channels: impl IntoIterator<Item = (Vec<Line>, Option<Millis>)>) -> Vec<Line> {
-    let mut all: Vec<Line> = channels
+pub fn union(
+    channels: impl IntoIterator<Item = (PersonId, Vec<Line>, Option<Millis>)>,
+) -> Vec<(PersonId, Line)> {
+    let mut all: Vec<(PersonId, Line)> = channels
         .into_iter()
-        .flat_map(|(lines, hide_before)| {
+        .flat_map(|(person, lines, hide_before)| {
             let is_shown = move |line: &Line| hide_before.is_none_or(|until| line.at > until);
-            lines.into_iter().filter(is_shown)
+            let shown = lines.into_iter().filter(is_shown);
+            shown.map(move |line| (person, line))
         })
         .collect();
-    all.sort_by_key(|line| (line.at, line.message));
-    all.dedup_by_key(|line| (line.at, line.message));
+    let place = |(_, line): &(PersonId, Line)| (line.at, line.message);
+    all.sort_by_key(place);
+    all.dedup_by_key(|said| place(said));
     all
 }

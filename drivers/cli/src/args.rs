@@ -36,9 +36,9 @@ pub(crate) enum Command {
     Invite(Invite),
     /// Use an invitation
     Join(Join),
-    /// List the contacts
-    Contacts(Home),
-    /// Remove a contact
+    /// List the contacts, or make several one, or one several
+    Contacts(Contacts),
+    /// Remove a contact, with all its persons
     Forget(Forget),
     /// List the open invitations, or take them back
     Invitations(Invitations),
@@ -365,11 +365,49 @@ pub(crate) struct Join {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Contacts {
+    #[command(flatten)]
+    pub(crate) home: Option<Home>,
+    #[command(subcommand)]
+    pub(crate) change: Option<ContactsChange>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ContactsChange {
+    /// Make two contacts one: one conversation, several persons
+    Merge {
+        #[command(flatten)]
+        home: Home,
+        /// A contact: an email, or an id, or 8 or more of its first digits
+        #[arg(value_name = "PERSON")]
+        one: String,
+        /// The other one
+        #[arg(value_name = "PERSON")]
+        other: String,
+    },
+    /// Make persons of a contact a contact of their own
+    Split {
+        #[command(flatten)]
+        home: Home,
+        /// The contact: an email, or an id, or 8 or more of its first digits
+        #[arg(value_name = "CONTACT")]
+        contact: String,
+        /// Who leaves it
+        #[arg(value_name = "PERSON", required = true)]
+        persons: Vec<String>,
+    },
+}
+
+#[derive(Args)]
 pub(crate) struct Forget {
     #[command(flatten)]
     pub(crate) home: Home,
     /// The person id, 8 or more of its first digits, or the email
     pub(crate) person: String,
+    /// Do not show what was said up to now any more, even if it comes back after another pairing
+    #[arg(long)]
+    pub(crate) delete_history: bool,
 }
 
 #[derive(Args)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chumwire::book::profile_id;
 use chumwire::contact::{Contact, ContactInstance};
 use chumwire::fault::Fault;
 use chumwire::identity::Identity;
@@ -33,6 +34,8 @@ pub(crate) enum Event {
         person_key_public: String,
         email: String,
         name: String,
+        /// The own profile, to be shared with whom it is to tell of this instance.
+        profile: String,
     },
     /// This instance can be reached.
     Online { url: String },
@@ -67,6 +70,20 @@ pub(crate) enum Event {
         online: bool,
         /// When it was synchronised with last.
         synced_at: Option<Millis>,
+        /// The contact that it is in, alone or with others; local.
+        someone_id: Option<String>,
+        /// Whether it is the main person of that.
+        main: bool,
+        /// The id hashes of its profiles.
+        profiles: Vec<String>,
+        /// Whether its signing key is trusted, by a certificate.
+        trusted: bool,
+    },
+    /// A contact as it is after a change.
+    Someone {
+        someone_id: String,
+        persons: Vec<String>,
+        emails: Vec<String>,
     },
     /// The end of a list of contacts.
     Contacts { count: usize },
@@ -335,6 +352,16 @@ pub(crate) struct Device {
     pub(crate) paired_at: Millis,
 }
 
+/// What is known of a contact besides its record.
+pub(crate) struct Known {
+    pub(crate) someone: Option<String>,
+    pub(crate) main: bool,
+    pub(crate) profiles: Vec<String>,
+    pub(crate) trusted: bool,
+    pub(crate) online: bool,
+    pub(crate) synced_at: Option<Millis>,
+}
+
 impl Event {
     /// Who this is.
     pub(crate) fn identity(identity: &Identity) -> Self {
@@ -345,6 +372,7 @@ impl Event {
             person_key_public: identity.person_key().public().to_string(),
             email: identity.person().email.clone(),
             name: identity.instance().name.clone(),
+            profile: profile_id(identity.person_id()).to_string(),
         }
     }
 
@@ -396,13 +424,17 @@ impl Event {
     }
 
     /// A contact, with its devices.
-    pub(crate) fn contact(contact: &Contact, online: bool, synced_at: Option<Millis>) -> Self {
+    pub(crate) fn contact(contact: &Contact, known: Known) -> Self {
         Self::Contact {
             person_id: contact.person_id.to_string(),
             email: contact.email.clone(),
             instances: contact.instances.iter().map(Device::from).collect(),
-            online,
-            synced_at,
+            online: known.online,
+            synced_at: known.synced_at,
+            someone_id: known.someone,
+            main: known.main,
+            profiles: known.profiles,
+            trusted: known.trusted,
         }
     }
 

@@ -98,12 +98,18 @@ fn sentence(event: &Event) -> String {
         Event::Paired { email, name, person_id, .. } => {
             format!("You are paired with {email} on {name}, person {person_id}.")
         }
-        Event::Contact { person_id, email, instances, online, synced_at } => {
+        Event::Contact { person_id, email, instances, online, synced_at, someone_id, main, trusted, .. } => {
             let mut text = format!("{email}, person {person_id}");
             match (online, synced_at) {
                 (true, _) => text += ", online",
                 (false, Some(at)) => text += &format!(", in step {}", ago(*at)),
                 (false, None) => text += ", never synchronised",
+            }
+            if !trusted {
+                text += ", its signing key is not trusted";
+            }
+            if let (false, Some(id)) = (main, someone_id) {
+                text += &format!("\n  one contact with the one above, {id}");
             }
             for device in instances {
                 let key = if device.key_proven { "proven" } else { "not proven yet" };
@@ -112,6 +118,7 @@ fn sentence(event: &Event) -> String {
             }
             text
         }
+        Event::Someone { someone_id, emails, .. } => format!("{} is one contact: {someone_id}.", emails.join(" and ")),
         Event::Contacts { count: 0 } => "There is no contact yet.".into(),
         Event::Contacts { count: 1 } => "That is one contact.".into(),
         Event::Contacts { count } => format!("These are {count} contacts."),

@@ -204,9 +204,9 @@ impl Peer {
         &self.objects
     }
 
-    /// Its home.
-    pub(crate) fn home(&self) -> &Home {
-        &self.home
+    /// Its home, for work of its own.
+    pub(crate) fn shared_home(&self) -> Arc<Home> {
+        self.home.clone()
     }
 
     /// Everything that this instance tells from now on. To be read or dropped.

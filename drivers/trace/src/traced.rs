@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use chumwire::channel::SendError;
 use chumwire::chum::Endpoint;
-use chumwire::contact::ContactInstance;
+use chumwire::contact::{Contact, ContactInstance};
 use chumwire::crypto::Suite;
 use chumwire::establish::Group;
 use chumwire::fault::Part;
 use chumwire::hex;
+use chumwire::identity::Identity;
 use chumwire::io::{Closed, ConnId, Effect, Full, Machine, Message, NotStored, Source, StoreId};
 use chumwire::node::{Event, Misuse, Node, Record};
 use chumwire::objects::{InstanceId, PersonId};
@@ -409,7 +410,28 @@ impl<S: Suite> Endpoint for Traced<Node<S>> {
         Self::close(self, now, conn);
     }
 
-    fn ends(&self, conn: ConnId) -> (PersonId, Option<[u8; 32]>) {
-        self.machine.ends(conn)
+    fn connect(&mut self, now: Now, person: PersonId, group: Group) -> Result<(), Misuse> {
+        Self::connect(self, now, person, group)
+    }
+
+    fn learn(
+        &mut self,
+        now: Now,
+        person: PersonId,
+        devices: &[ContactInstance],
+    ) -> Result<Vec<(InstanceId, Part)>, Misuse> {
+        Self::learn(self, now, person, devices)
+    }
+
+    fn identity(&self) -> &Identity {
+        self.machine.identity()
+    }
+
+    fn contacts(&self) -> impl Iterator<Item = &Contact> {
+        self.machine.contacts()
+    }
+
+    fn peer_key(&self, conn: ConnId) -> Option<[u8; 32]> {
+        self.machine.peer_key(conn)
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use self::at_home::at_home;
-use crate::args::{Cli, Command, Use};
+use crate::args::{Cli, Command, Contacts, ContactsChange, Use};
 use crate::control::{Invite, Put, Request};
 use crate::failure::Failure;
 use crate::operations::Emit;
@@ -41,12 +41,30 @@ pub(crate) async fn execute(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Explain { traces } => return explain::explain(&traces, output),
         Command::Sim { command } => return sim::sim(command, output),
         Command::Whoami(home) => (home, Use::default(), Request::Whoami),
-        Command::Contacts(home) => (home, Use::default(), Request::Contacts),
+        Command::Contacts(Contacts { home, change }) => {
+            let (home, request) = match (home, change) {
+                (Some(home), None) => (home, Request::Contacts),
+                (_, Some(ContactsChange::Merge { home, one, other })) => {
+                    (home, Request::Merge { one, other })
+                }
+                (
+                    _,
+                    Some(ContactsChange::Split {
+                        home,
+                        contact,
+                        persons,
+                    }),
+                ) => (home, Request::Split { contact, persons }),
+                (None, None) => return Err(Failure::usage("which home? Give --home DIR")),
+            };
+            (home, Use::default(), request)
+        }
         Command::Forget(args) => (
             args.home,
             Use::default(),
             Request::Forget {
                 person: args.person,
+                delete_history: args.delete_history,
             },
         ),
         Command::Invitations(args) => {

@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::operations::Emit;
 use crate::operations::invite::go_online;
-use crate::operations::sync::{Told, keep_in_touch, keep_in_touch_with, once};
+use crate::operations::sync::{Told, keep_in_touch, once};
 use crate::output::Output;
 use crate::peer::{Notice, Options, Peer};
 use crate::signals::Signals;
@@ -52,10 +52,12 @@ async fn stay(
 ) -> Result<(), Failure> {
     let notices = peer.subscribe();
     let server = Server::start(peer.clone()).await?;
+    let mut reachable = args.relay.clone();
     if let Some(place) = &args.listen {
         let url = peer.listen(place).await?;
         let url = args.url.clone().unwrap_or(url);
         peer.set_direct(&url).await?;
+        reachable = Some(url.clone());
         output.event(&Event::Online { url });
     }
     if let Some(relay) = &args.relay {
@@ -68,6 +70,11 @@ async fn stay(
             return Ok(());
         }
     }
+    // From now on the own profile says so, to those who may see it.
+    if let Some(url) = reachable {
+        peer.with_all(move |machine, now| machine.reachable_at(now, &url))
+            .await?;
+    }
     let emit: Emit = Arc::new(move |event| output.event(&event));
     let result = if args.once {
         let limit = Duration::from_secs(args.timeout);
@@ -76,7 +83,7 @@ async fn stay(
     } else {
         keep_in_touch(peer).await?;
         // A signal is the way to end this.
-        let _ = signals.unless(tell(peer, &notices, &emit)).await;
+        let _ = signals.unless(tell(&notices, &emit)).await;
         Ok(())
     };
     server.stop().await;
@@ -94,7 +101,7 @@ async fn registered(peer: &Peer) {
 }
 
 /// Tells what happens, for as long as anything does.
-async fn tell(peer: &Peer, notices: &Receiver<Notice>, emit: &Emit) {
+async fn tell(notices: &Receiver<Notice>, emit: &Emit) {
     let mut told = Told::default();
     while let Ok(notice) = notices.recv().await {
         match notice {
@@ -102,11 +109,13 @@ async fn tell(peer: &Peer, notices: &Receiver<Notice>, emit: &Emit) {
             Notice::Node(NodeEvent::Offline { url, fault }) => emit(Event::offline(url, &fault)),
             Notice::Node(NodeEvent::Paired { role, contact, .. }) => {
                 emit(Event::paired(role, &contact));
-                // The instance can only have stopped, and then this ends as well.
-                let _ = keep_in_touch_with(peer, contact.person_id).await;
             }
             Notice::Chum(_, person, event) => told.hear(person, &event, emit),
-            Notice::Node(_) | Notice::Said(_) | Notice::Accessible(..) | Notice::Revoked(_) => {}
+            Notice::Node(_)
+            | Notice::Book(_)
+            | Notice::Said(_)
+            | Notice::Accessible(..)
+            | Notice::Revoked(_) => {}
         }
     }
 }

@@ -36,18 +36,43 @@ pub(crate) struct Envelope<T> {
 pub(crate) enum Request {
     Whoami,
     Contacts,
-    Forget { person: String },
+    Merge {
+        one: String,
+        other: String,
+    },
+    Split {
+        contact: String,
+        persons: Vec<String>,
+    },
+    Forget {
+        person: String,
+        delete_history: bool,
+    },
     Invitations,
-    Revoke { id: String },
+    Revoke {
+        id: String,
+    },
     RevokeAll,
     Invite(Invite),
-    Join { invitation: SecretText },
+    Join {
+        invitation: SecretText,
+    },
     Put(Put),
-    Share { hash: String, person: String },
-    Unshare { hash: String, person: String },
-    Get { hash: String },
+    Share {
+        hash: String,
+        person: String,
+    },
+    Unshare {
+        hash: String,
+        person: String,
+    },
+    Get {
+        hash: String,
+    },
     List,
-    Debug { person: String },
+    Debug {
+        person: String,
+    },
     Chat(Chat),
 }
 

@@ -12,9 +12,7 @@ use chumwire::node::Record;
 use chumwire::objects::PersonId;
 use chumwire::pairing::InvitationRecord;
 use chumwire::time::Millis;
-use redb::{
-    Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
-};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;

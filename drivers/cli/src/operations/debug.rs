@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chumwire::establish::Group;
-use chumwire::fault::Why;
 use chumwire::hex;
 use chumwire::node::{Event as NodeEvent, Purpose};
 use chumwire::objects::PersonId;
@@ -11,7 +10,6 @@ use chumwire_async_std::async_std::future::timeout;
 
 use super::Emit;
 use super::contacts::find;
-use super::sync::keep_in_touch_with;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::peer::{Notice, Peer, misuse};
@@ -22,9 +20,6 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(super) async fn debug(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Failure> {
     let (person, _) = find(peer, who).await?;
     let notices = peer.subscribe();
-    let was_online = peer
-        .with_all(move |machine, _| machine.chums().any(|(_, of, _)| of == person))
-        .await?;
     look(peer, person).await?;
     let looking = timeout(LIMIT, async {
         while let Ok(notice) = notices.recv().await {
@@ -35,11 +30,7 @@ pub(super) async fn debug(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Fai
                     fault: Some(fault),
                     ..
                 }) if of == person => {
-                    if fault.why != Why::Withdrawn {
-                        return Err(Failure::of_look(&fault));
-                    }
-                    // Another command wanted the route to this contact for something else just now.
-                    look(peer, person).await?;
+                    return Err(Failure::of_look(&fault));
                 }
                 _ => {}
             }
@@ -47,12 +38,8 @@ pub(super) async fn debug(peer: &Peer, who: &str, emit: &Emit) -> Result<(), Fai
         Err(Failure::new("stopped", "this instance is shutting down"))
     })
     .await;
-    peer.with(move |node, now| node.disconnect(now, person))
+    peer.with(move |node, now| node.disconnect(now, person, &Group::Debug))
         .await?;
-    // There is one route to a contact; the usual one comes back.
-    if was_online {
-        keep_in_touch_with(peer, person).await?;
-    }
     let roots = looking.map_err(|_| {
         Failure::new(
             "timeout",

@@ -34,7 +34,14 @@ pub(crate) async fn perform(peer: &Peer, request: Request, emit: &Emit) -> Resul
             Ok(())
         }
         Request::Contacts => contacts::list(peer, emit).await,
-        Request::Forget { person } => contacts::forget(peer, &person, emit).await,
+        Request::Merge { one, other } => contacts::merge(peer, &one, &other, emit).await,
+        Request::Split { contact, persons } => {
+            contacts::split(peer, &contact, &persons, emit).await
+        }
+        Request::Forget {
+            person,
+            delete_history,
+        } => contacts::forget(peer, &person, delete_history, emit).await,
         Request::Invitations => invitations::list(peer, emit).await,
         Request::Revoke { id } => invitations::revoke(peer, &id, emit).await,
         Request::RevokeAll => invitations::revoke_all(peer, emit).await,

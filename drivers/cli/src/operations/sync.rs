@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use chumwire::chum::{ChumEvent, ChumLog};
+use chumwire::chum::ChumEvent;
 use chumwire::establish::Group;
 use chumwire::io::ConnId;
 use chumwire::node::Event as NodeEvent;
@@ -17,27 +17,25 @@ use crate::failure::Failure;
 use crate::log;
 use crate::peer::{Notice, Peer};
 
-/// Keeps a connection with every contact from now on. Who cannot be dialled may dial.
+/// Keeps a connection with every contact from now on, and with those that are won later. Who cannot be dialled may
+/// dial. Gives all contacts.
 ///
 /// # Errors
 /// If the instance has stopped.
 pub(crate) async fn keep_in_touch(peer: &Peer) -> Result<Vec<(PersonId, String)>, Failure> {
-    peer.with(|node, now| {
-        let contacts: Vec<(PersonId, String)> = node
-            .contacts()
-            .map(|contact| (contact.person_id, contact.email.clone()))
-            .collect();
-        for (person, email) in &contacts {
-            if let Err(error) = node.connect(now, *person, Group::Chum) {
-                log::info(format_args!("{email} is not dialled: {error}"));
-            }
+    peer.with_all(|machine, now| {
+        for (person, error) in machine.keep_in_touch(now) {
+            log::info(format_args!("{person} is not dialled: {error}"));
         }
+        let contacts = machine.node().contacts();
         contacts
+            .map(|of| (of.person_id, of.email.clone()))
+            .collect()
     })
     .await
 }
 
-/// Keeps a connection with a contact that was won just now.
+/// Keeps a connection with this contact.
 ///
 /// # Errors
 /// If the instance has stopped.
@@ -90,14 +88,19 @@ impl Told {
 #[derive(Default)]
 struct Progress {
     email: String,
-    /// The connection that its CHUM runs on.
-    conn: Option<ConnId>,
+    /// One for each device that is there.
+    devices: BTreeMap<ConnId, Device>,
+    done: bool,
+}
+
+/// How far it is with one device of it.
+#[derive(Default)]
+struct Device {
     /// The own importer has looked at everything.
     round: bool,
     failed: u64,
     /// The peer's importer is done, as far as that can be known.
     peer: bool,
-    done: bool,
 }
 
 /// Synchronises once with each contact that can be reached within the time.
@@ -171,52 +174,49 @@ async fn hear(
     progress: &mut Progress,
     emit: &Emit,
 ) -> Result<(), Failure> {
-    if progress.conn != Some(conn) {
-        // Another connection begins from nothing.
-        *progress = Progress {
-            email: std::mem::take(&mut progress.email),
-            conn: Some(conn),
-            done: progress.done,
-            ..Progress::default()
-        };
-    }
+    let device = progress.devices.entry(conn).or_default();
     match event {
         ChumEvent::RoundEnded(round) => {
-            progress.round = true;
-            progress.failed = round.failed + round.waiting;
+            device.round = true;
+            device.failed = round.failed + round.waiting;
         }
-        ChumEvent::PeerQuiet { .. } | ChumEvent::PeerDone => progress.peer = true,
-        ChumEvent::RemoteExporterEnded => progress.round = true,
+        ChumEvent::PeerQuiet { .. } | ChumEvent::PeerDone => device.peer = true,
+        ChumEvent::RemoteExporterEnded => device.round = true,
         ChumEvent::Ended { fault, log } => {
             // A peer that closes once it has everything is done, too.
-            if progress.round && fault.is_none() {
-                finish(person, &log, progress, emit);
-                peer.with(move |node, now| node.disconnect(now, person))
-                    .await?;
+            let is_done = device.round && fault.is_none();
+            let failed = device.failed;
+            progress.devices.remove(&conn);
+            if is_done {
+                if !progress.done {
+                    emit(Event::Synced {
+                        person_id: person.to_string(),
+                        received: log.received.count(),
+                        sent: log.sent.count(),
+                        failed,
+                    });
+                }
+                // Its other devices that are there are waited for.
+                if progress.devices.is_empty() {
+                    progress.done = true;
+                    peer.with(move |node, now| node.disconnect(now, person, &Group::Chum))
+                        .await?;
+                }
             }
             return Ok(());
         }
         _ => return Ok(()),
     }
-    if progress.round && progress.peer {
+    if device.round && device.peer {
         // The last that is told of it has the numbers.
+        let alone = progress.devices.len() == 1;
         peer.with(move |node, now| {
-            node.disconnect(now, person);
+            if alone {
+                node.disconnect(now, person, &Group::Chum);
+            }
             node.close(now, conn);
         })
         .await?;
     }
     Ok(())
-}
-
-fn finish(person: PersonId, log: &ChumLog, progress: &mut Progress, emit: &Emit) {
-    if !progress.done {
-        progress.done = true;
-        emit(Event::Synced {
-            person_id: person.to_string(),
-            received: log.received.count(),
-            sent: log.sent.count(),
-            failed: progress.failed,
-        });
-    }
 }

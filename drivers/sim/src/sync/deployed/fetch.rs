@@ -518,14 +518,14 @@ impl Importer {
         let mut texts = self.with.clone();
         texts.push((Reference::Object(edge_hash), edge_text));
         let Some((old, head, both)) = with else {
-            let head = Some(NewHead {
+            let head = NewHead {
                 id,
                 old: None,
                 new: edge_hash,
-            });
+            };
             return Some(Write {
                 texts,
-                head,
+                heads: [head].into(),
                 ..Write::default()
             });
         };
