@@ -1,9 +1,7 @@
 //! Channels: lists of messages that two write at once come to one list, the same on both sides.
 
-use std::collections::BTreeMap;
-
-use chumwire::channels::{channel, line, say, topic_name};
-use chumwire::chum::MemoryStore;
+use chumwire::channels::{channel, history, list_of, speak, topic_name};
+use chumwire::chum::{Answer, MemoryStore, Newest};
 use chumwire::crypto::{Nacl, Random};
 use chumwire::identity::Identity;
 use chumwire::objects::{IdHash, Object, ObjectHash, ReadLimits, Recipes, Reference};
@@ -25,58 +23,33 @@ fn read(store: &MemoryStore, recipes: &Recipes, hash: ObjectHash) -> Option<Obje
     recipes.read(text, &ReadLimits::default()).ok()
 }
 
-/// Says something, as an embedder does: the objects, then a new version of the channel.
-fn speak(store: &mut MemoryStore, by: &Identity, name: &str, text: &str, at: u64) {
+/// Says something, as an embedder does; gives when.
+fn say(store: &mut MemoryStore, by: &Identity, name: &str, text: &str, at: u64) -> u64 {
     let recipes = recipes();
     let id = recipes.id_hash(&channel(name)).expect("an id");
-    let head = store.newest(&recipes, &id).and_then(|(_, info)| {
-        match info.get("head")?.as_reference()? {
-            Reference::Object(hash) => Some(hash),
-            _ => None,
-        }
-    });
-    let said = say(&recipes, by, text, Millis(at), head).expect("a message");
-    for (reference, text) in said.texts {
-        let object = recipes.read(&text, &ReadLimits::default()).expect("ours");
-        if let Reference::Object(hash) = reference {
-            assert_eq!(store.put(&recipes, &object).expect("ours"), hash);
-        } else {
-            let person = Object::new("Person").with("email", by.person().email.as_str());
-            store.put(&recipes, &person).expect("a person");
-        }
-    }
-    let info = channel(name).with("head", said.entry);
-    store
-        .put_version(&recipes, &info, Millis(at))
-        .expect("a version");
+    let text_of = |hash| store.text(&Reference::Object(hash)).map(Into::into);
+    let newest = store
+        .head(&id)
+        .and_then(|head| Newest::of(&recipes, head, text_of));
+    let of = |hash| read(store, &recipes, hash);
+    let said = speak(&recipes, by, name, newest.as_ref(), text, Millis(at), of);
+    let (line, write) = said.expect("a message");
+    assert_eq!(store.write(write), Answer::Done);
+    line.at.0
 }
 
 /// What a store shows of a channel, oldest first.
-fn history(store: &MemoryStore, by: &[&Identity], id: &IdHash) -> Vec<(u64, String, bool)> {
+fn shown(store: &MemoryStore, by: &[&Identity], id: &IdHash) -> Vec<(u64, String, bool)> {
     let recipes = recipes();
-    let keys: BTreeMap<_, _> = by
-        .iter()
-        .map(|one| (one.person_id(), one.person_sign_key()))
-        .collect();
-    let mut lines = Vec::new();
-    let newest = store.newest(&recipes, id);
-    let mut next = newest.and_then(|(_, info)| match info.get("head")?.as_reference()? {
-        Reference::Object(hash) => Some(hash),
-        _ => None,
-    });
-    while let Some(hash) = next {
-        let entry = read(store, &recipes, hash).expect("an entry");
-        let (said, previous) = line(
-            &entry,
-            |hash| read(store, &recipes, hash),
-            |person| keys.get(&person).copied(),
-        );
-        let said = said.expect("a message");
-        lines.push((said.at.0, said.text, said.affirmed));
-        next = previous;
-    }
-    lines.reverse();
-    lines
+    let key = |person| {
+        let mut by = by.iter();
+        Some(by.find(|one| one.person_id() == person)?.person_sign_key())
+    };
+    let (_, info) = store.newest(&recipes, id).expect("a channel");
+    history(list_of(&info), |hash| read(store, &recipes, hash), key)
+        .into_iter()
+        .map(|line| (line.at.0, line.text, line.affirmed))
+        .collect()
 }
 
 #[test]
@@ -105,15 +78,15 @@ fn what_two_say_at_once_is_one_list_on_both_sides_in_the_order_of_time() {
     ];
     for (n, (who, at)) in script.iter().enumerate() {
         let (by, text) = ([&alice, &bob][*who], format!("word {n}"));
-        speak(&mut stores[*who], by, &name, &text, *at);
-        said.push((*at, text, true));
+        let at = say(&mut stores[*who], by, &name, &text, *at);
+        said.push((at, text, true));
         if n % 3 == 2 || n == script.len() - 1 {
             let mut pair = Pair::new(Default::default(), stores.clone());
             pair.run(Micros::secs(30));
             stores = pair.ends.map(|end| end.store);
             let both = stores
                 .each_ref()
-                .map(|store| history(store, &[&alice, &bob], &id));
+                .map(|store| shown(store, &[&alice, &bob], &id));
             assert_eq!(both[0], both[1], "after {n}");
             assert_eq!(both[0].len(), said.len(), "after {n}: {:?}", both[0]);
             assert!(both[0].is_sorted_by_key(|line| line.0), "{:?}", both[0]);
@@ -124,10 +97,10 @@ fn what_two_say_at_once_is_one_list_on_both_sides_in_the_order_of_time() {
             assert_eq!(heads[0], heads[1], "after {n}");
         }
     }
-    let mut shown = history(&stores[0], &[&alice, &bob], &id);
-    shown.sort();
+    let mut lines = shown(&stores[0], &[&alice, &bob], &id);
+    lines.sort();
     said.sort();
-    assert_eq!(shown, said);
+    assert_eq!(lines, said);
     // Settled: two more polls make no new version.
     let before = stores.each_ref().map(|store| store.head(&id));
     let mut pair = Pair::new(Default::default(), stores);
@@ -135,6 +108,6 @@ fn what_two_say_at_once_is_one_list_on_both_sides_in_the_order_of_time() {
     let after = pair.ends.each_ref().map(|end| end.store.head(&id));
     assert_eq!(before, after);
     // A forged name does not pass for signed.
-    let forged = history(&pair.ends[0].store, &[&bob], &id);
+    let forged = shown(&pair.ends[0].store, &[&bob], &id);
     assert!(forged.iter().any(|line| !line.2));
 }

@@ -134,7 +134,8 @@ impl MemoryStore {
         })
     }
 
-    fn write(&mut self, write: Write) -> Answer {
+    /// Writes as one: [`Answer::Done`], or [`Answer::Conflict`] if a head is another one; then nothing is written.
+    pub fn write(&mut self, write: Write) -> Answer {
         let is_head = |head: &NewHead| self.heads.get(&head.id).copied() == head.old;
         if !write.heads.iter().all(is_head) {
             return Answer::Conflict;

@@ -14,6 +14,7 @@ use super::route::{Fresh, Route, RouteKey};
 use super::shared::{Link, Shared, View};
 use super::timers::{Owner, Timers};
 use crate::canon::Ignored;
+use crate::contact::Contact;
 use crate::crypto::{Random, Suite, Wiped};
 use crate::fault::{CloseReason, Fault, Why};
 use crate::handshake::Arrival;
@@ -68,6 +69,7 @@ pub(super) enum Queued<S: Suite> {
 pub(super) enum Stored {
     Pairing(ConnId, Record),
     Invitation(InvitationId, Record),
+    Forgotten(Contact, Record),
     Other(Record),
 }
 

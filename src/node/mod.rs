@@ -361,7 +361,9 @@ impl<S: Suite> Node<S> {
             person,
             hide_before,
         };
-        self.inner.store(record, Stored::Other);
+        let forgotten = contact.clone();
+        self.inner
+            .store(record, |record| Stored::Forgotten(forgotten, record));
         for key in self.inner.routes_to(person, None) {
             self.inner.drop_route(now, &key);
         }

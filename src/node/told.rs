@@ -172,6 +172,14 @@ impl<S: Suite> Inner<S> {
                     self.event(Event::StoreFailed(record));
                 }
             }
+            Stored::Forgotten(contact, record) => {
+                if result.is_err() {
+                    // It is a contact still, unless it has been paired with again.
+                    let contacts = &mut self.shared.contacts;
+                    contacts.entry(contact.person_id).or_insert(contact);
+                    self.event(Event::StoreFailed(record));
+                }
+            }
             Stored::Other(record) => {
                 if result.is_err() {
                     self.event(Event::StoreFailed(record));

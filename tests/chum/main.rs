@@ -11,6 +11,7 @@ mod pair;
 mod puppet;
 mod since;
 mod syncing;
+mod third_person;
 mod transcript;
 #[path = "../support/vectors.rs"]
 #[allow(dead_code)]

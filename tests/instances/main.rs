@@ -2,4 +2,5 @@
 //! sees what.
 
 mod book;
+mod properties;
 mod world;

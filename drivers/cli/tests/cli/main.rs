@@ -1,5 +1,6 @@
 //! The command as its users have it: real processes, real sockets on loopback.
 
+mod contacts;
 mod control;
 mod demo;
 mod homes;

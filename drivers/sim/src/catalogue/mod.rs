@@ -7,6 +7,7 @@
 mod dial;
 mod duties;
 mod ends;
+mod federation;
 mod frames;
 mod order;
 mod roles;
@@ -77,6 +78,7 @@ const CATALOGUE: &[Scenario] = &[
     duties::SPARE_ORDER,
     duties::SPARE_REPLACED,
     duties::HALF_OPEN_BOUND,
+    federation::FEDERATION,
 ];
 
 /// All scenarios, in the order of the table.

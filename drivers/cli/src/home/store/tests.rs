@@ -364,11 +364,11 @@ fn deeds() -> Vec<(Reference, Vec<Ask>)> {
         let entry = text(&entry);
         let hash = ObjectHash::of(&entry);
         last = Some(hash);
-        let write = |texts, merged, head| {
+        let write = |texts, merged, head: Option<NewHead>| {
             Ask::Write(Write {
                 texts,
                 merged,
-                head,
+                heads: head.into_iter().collect(),
                 ..Write::default()
             })
         };
