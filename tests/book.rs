@@ -262,6 +262,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     /// Any order of pairings, pairings anew, merges, splits, removals and restarts.
+    /// Demands: M10.4, M10.5, M10.6.
     #[test]
     fn there_is_one_conversation_for_each_contact(acts in prop::collection::vec(act(), 1..24)) {
         let mut world = World::new();
@@ -324,6 +325,7 @@ proptest! {
     }
 
     /// Whatever is stored, by whatever crash or other device, is in order once it is loaded, and stays so.
+    /// Demands: M10.4.
     #[test]
     fn what_is_stored_is_put_in_order(
         records in prop::collection::vec(record(), 0..6),

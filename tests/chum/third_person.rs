@@ -94,6 +94,7 @@ fn asked_for_everything(store: &MemoryStore) -> Vec<(u64, String, String)> {
     got
 }
 
+/// Demands: M10.5.
 #[test]
 fn a_third_person_gets_nothing_of_a_conversation_whatever_it_asks_for() {
     let carol = person("carol");

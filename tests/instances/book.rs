@@ -46,6 +46,7 @@ fn list<'a>(object: &'a Object, name: &str) -> Vec<&'a chumwire::objects::Value>
     list.unwrap_or_default().iter().collect()
 }
 
+/// Demands: M10.1.
 #[test]
 fn a_pairing_stores_what_the_specification_lists_before_it_is_told() {
     let world = paired();
@@ -108,6 +109,7 @@ fn a_pairing_stores_what_the_specification_lists_before_it_is_told() {
     }
 }
 
+/// Demands: M10.1.
 #[test]
 fn what_is_not_stored_has_not_happened_and_a_change_meanwhile_is_met() {
     let mut world = World::new();
@@ -149,6 +151,7 @@ fn what_is_not_stored_has_not_happened_and_a_change_meanwhile_is_met() {
     assert_eq!(world.peers[ALICE].store.someones().len(), 1);
 }
 
+/// Demands: M10.7.
 #[test]
 fn contacts_find_each_other_by_themselves_and_again_after_a_restart() {
     let mut world = World::new();
@@ -184,6 +187,7 @@ fn contacts_find_each_other_by_themselves_and_again_after_a_restart() {
     );
 }
 
+/// Demands: M10.7.
 #[test]
 fn who_is_refused_right_after_a_pairing_tries_again_soon() {
     let mut world = World::new();
@@ -204,6 +208,7 @@ fn who_is_refused_right_after_a_pairing_tries_again_soon() {
     assert!((3..=5).contains(&more), "as any failing route then: {more}");
 }
 
+/// Demands: M10.2, M10.3.
 #[test]
 fn a_contact_tells_of_its_address_and_devices_and_of_nobody_elses() {
     let mut world = paired();
@@ -332,6 +337,7 @@ fn a_contact_tells_of_its_address_and_devices_and_of_nobody_elses() {
     assert!(dialled, "{:?}", world.peers[ALICE].dials);
 }
 
+/// Demands: M10.6.
 #[test]
 fn a_removed_contact_stays_removed_and_comes_back_as_the_same() {
     let mut world = paired();
@@ -445,6 +451,7 @@ fn contacts_from_before_there_was_an_address_book_are_taken_in() {
     assert_eq!(count(&alice.store, "TrustKeysCertificate"), 1);
 }
 
+/// Demands: M10.8.
 #[test]
 fn a_key_is_trusted_by_the_certificate_of_the_pairing_alone() {
     let world = paired();

@@ -151,6 +151,7 @@ fn check(world: &World, shared: &mut BTreeSet<usize>) -> Result<(), TestCaseErro
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
+    /// Demands: M10.4, M10.6.
     #[test]
     fn what_is_stored_of_contacts_is_what_is_so(steps in steps()) {
         let mut world = World::new();
