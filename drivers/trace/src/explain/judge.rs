@@ -87,7 +87,8 @@ impl<'a> Facts<'a> {
             "reflected_challenge" => Cause::ChallengeReflected,
             "not_stored" => Cause::StorageFailed,
             "invitation_refused" => match detail {
-                "used" => Cause::InvitationUsed,
+                // Who presented it first may have it still; for anybody else it is used.
+                "used" | "other_person" => Cause::InvitationUsed,
                 "expired" => Cause::InvitationExpired,
                 "held" => Cause::InvitationHeld,
                 _ => Cause::InvitationUnknown,
