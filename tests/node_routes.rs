@@ -195,7 +195,7 @@ fn after_an_established_connection_it_is_dialled_again_soon() {
         (limits::RECONNECT..=Micros::secs(10)).contains(&wait),
         "{wait}"
     );
-    two.nodes[1].forget(now, person).unwrap();
+    two.nodes[1].forget(now, person, None).unwrap();
     assert_eq!(
         two.nodes[1].deadline().map(|d| d.why),
         None,

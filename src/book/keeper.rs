@@ -7,6 +7,7 @@
 //! ```
 //! One change at a time; the others wait in their order.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -75,7 +76,7 @@ pub(crate) enum BookOutput {
     /// To be answered by [`Bookkeeper::answered`].
     Ask(Ask),
     /// Likewise, with [`Answer::Done`], [`Answer::Conflict`] or [`Answer::Failed`].
-    Change(Change),
+    Change(Box<Change>),
     /// A record of the node is stored, or is not.
     Stored(StoreId, Result<(), NotStored>),
     /// What a contact told of its devices.
@@ -402,7 +403,7 @@ impl Bookkeeper {
                 self.at = Some(At::Change(work));
                 match is_nothing {
                     true => self.answered(now, own, Answer::Done),
-                    false => self.outputs.push_back(BookOutput::Change(change)),
+                    false => self.outputs.push_back(BookOutput::Change(change.into())),
                 }
             }
             Err(_) => self.not_stored(work),

@@ -9,6 +9,7 @@
 //! It is driven as a node is. What it stores is a [`Deed`]: a record of the node, a change of the address book, or a
 //! question to the object store, which is answered with data.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -111,7 +112,7 @@ pub enum Deed {
     Record(Record),
     /// A change of the address book with what belongs to it, as one transaction; to be answered [`Reply::Answer`]:
     /// [`Answer::Done`], [`Answer::Conflict`] if a head is another one by now, or [`Answer::Failed`].
-    Change(Change),
+    Change(Box<Change>),
     /// A question of the address book to the object store, to be answered [`Reply::Answer`].
     Look(Ask),
     /// A question, to be answered [`Reply::Answer`].

@@ -19,6 +19,9 @@ use chumwire::time::{Micros, Millis, Now};
 
 pub(crate) type Instance = Synchroniser<Node<Nacl>>;
 
+/// What somebody else does to a store right before a change is stored.
+pub(crate) type Meanwhile = Box<dyn FnMut(&mut MemoryStore, &Change)>;
+
 /// An instance, its store, and what it told.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
@@ -30,7 +33,7 @@ pub(crate) struct Peer {
     /// How many changes of the address book fail from now on.
     pub(crate) fails: usize,
     /// Called before each change of the address book.
-    pub(crate) before_change: Option<Box<dyn FnMut(&mut MemoryStore, &Change)>>,
+    pub(crate) before_change: Option<Meanwhile>,
     config: NodeConfig,
     listens: bool,
 }
