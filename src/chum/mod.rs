@@ -11,6 +11,7 @@
 
 mod config;
 mod debug;
+mod endpoint;
 mod entry;
 mod event;
 mod exporter;
@@ -32,6 +33,7 @@ mod version;
 mod walk;
 
 pub use config::ChumConfig;
+pub use endpoint::Endpoint;
 pub use entry::{ListFault, Root, Shape, read_children, read_roots, write_children, write_roots};
 pub use event::{ChumEvent, Round};
 pub use log::{ChumLog, Transferred};
@@ -44,6 +46,6 @@ pub use policy::{DefaultPolicy, Offer, Policy, Role, Rule, Verdict};
 pub use services::{Refusal, SYNCHRONISATION, Service, VERSION};
 pub use since::{Cursor, ROOTS_SINCE, RootsSince, list_digest, read_since};
 pub use store::{Answer, Ask, AskId, FileNo, Grant, NewHead, Newest, Piece, Presence, Write};
-pub use synchroniser::{Deed, Endpoint, Reply, SyncEvent, Synchroniser};
+pub use synchroniser::{Deed, Reply, SyncEvent, Synchroniser};
 pub use trouble::{ChumFault, Trouble};
 pub use version::{Before, VersionNode};
