@@ -387,6 +387,7 @@ mod tests {
         }
     }
 
+    /// Demands: M4.8.
     #[test]
     fn no_counter_beyond_the_last_is_tried() {
         for last in [COUNTER_END - 2, COUNTER_END - 1] {
@@ -410,6 +411,7 @@ mod tests {
         }
     }
 
+    /// Demands: M4.11, M4.10.
     #[test]
     fn a_new_frame_costs_at_most_a_window_of_openings_and_a_copy_one() {
         for size in [1, 3, 64] {

@@ -208,6 +208,7 @@ impl fmt::Debug for Random {
 mod tests {
     use super::*;
 
+    /// Demands: M1.4.
     #[test]
     fn same_seed_same_bytes_however_drawn() {
         let (mut one, mut two) = (Random::new([7; 32]), Random::new([7; 32]));
@@ -261,6 +262,7 @@ mod tests {
         }
     }
 
+    /// Demands: M1.4.
     #[test]
     fn reseeding_changes_what_comes() {
         let (mut one, mut two) = (Random::new([7; 32]), Random::new([7; 32]));

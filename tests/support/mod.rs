@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod channels;
 pub(crate) mod draws;
 pub(crate) mod generate;
+pub(crate) mod net;
 pub(crate) mod people;
 pub(crate) mod stub;
 pub(crate) mod vectors;
