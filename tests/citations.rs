@@ -124,36 +124,34 @@ fn every_demand_is_cited_by_a_test() {
     assert!(unknown.is_empty(), "there are no demands {unknown:?}");
 }
 
-/// What the patches of tests/demands say: which test fails then. It has to cite the demand.
+/// What the list of tests/demands says of each patch: which test fails then. It has to cite the demand.
 #[test]
-fn every_patch_names_a_test_that_cites_its_demand() {
-    let cited = all_citations();
-    let mut patches = 0;
-    for entry in fs::read_dir(root().join("tests/demands")).expect("the patches") {
-        let path = entry.expect("a readable entry").path();
-        if path.extension().is_none_or(|e| e != "patch") {
+fn every_patch_is_listed_with_a_test_that_cites_its_demand() {
+    let (cited, folder) = (all_citations(), root().join("tests/demands"));
+    let mut listed = BTreeSet::new();
+    for line in read(&folder.join("list")).lines() {
+        let fields: Vec<_> = line.split('|').map(str::trim).collect();
+        let [demand, patch, arguments] = fields[..] else {
+            assert!(line.starts_with('#'), "{line}");
             continue;
-        }
-        patches += 1;
-        let patch = read(&path);
-        let demand = path.file_stem().and_then(|stem| stem.to_str());
-        // A second patch for a demand has a letter behind its number.
-        let demand = demand
-            .expect("a name")
-            .trim_end_matches(|c: char| c.is_ascii_lowercase());
-        let test = patch
-            .lines()
-            .find_map(|line| line.strip_prefix("Test: "))
-            .and_then(|line| line.split(' ').next_back())
-            .unwrap_or_else(|| panic!("{}: it names no test", path.display()));
+        };
+        let path = folder.join(patch);
+        assert!(path.is_file(), "{patch} is missing");
         // Tests in modules are named with them.
-        let name = test.rsplit("::").next().unwrap_or(test);
+        let name = arguments.rsplit([' ', ':']).next();
         let cites = cited
             .get(demand)
-            .is_some_and(|tests| tests.iter().any(|(_, test)| test == name));
-        assert!(cites, "{test} does not cite {demand}");
+            .is_some_and(|tests| tests.iter().any(|(_, test)| Some(test.as_str()) == name));
+        assert!(cites, "{arguments} does not cite {demand}");
+        listed.insert(patch.to_owned());
     }
-    assert!(patches >= 20, "there are {patches}");
+    assert!(listed.len() >= 20, "there are {}", listed.len());
+    for entry in fs::read_dir(&folder).expect("the patches") {
+        let name = entry.expect("a readable entry").file_name();
+        let name = name.to_string_lossy();
+        let is_missing = name.ends_with(".patch") && !listed.contains(&*name);
+        assert!(!is_missing, "{name} is not in the list");
+    }
 }
 
 #[test]

@@ -300,6 +300,7 @@ impl<S: Suite> Channel<S> {
 
     fn frame(&mut self, now: Now, frame: &[u8]) {
         let mut plain = self.plain_buffers.pop().unwrap_or_default();
+        plain.make_room(frame.len().min(limits::FRAME));
         let place = match &mut self.window {
             None => self
                 .opener

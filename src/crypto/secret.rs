@@ -78,6 +78,16 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wiped(Vec<u8>);
 
+impl Wiped {
+    /// Makes room for that many bytes. A buffer that grew would leave behind what was in it, so a longer one comes in
+    /// the place of one that is too short, and what was in that is gone.
+    pub(crate) fn make_room(&mut self, room: usize) {
+        if self.0.capacity() < room {
+            *self = Self(Vec::with_capacity(room));
+        }
+    }
+}
+
 impl From<Vec<u8>> for Wiped {
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes)
