@@ -1,8 +1,8 @@
 //! What is left of secrets in memory when all that held them is gone.
 //!
-//! This test starts itself anew as a child: there two nodes pair, meet for CHUM, talk and go, on a thread that ends
-//! then. While the child waits, its memory is read through /proc and searched for every secret of that run: heap,
-//! stacks, statics, freed or not. So there is no unsafe code and no allocator of ours, and the stack is looked at, too.
+//! This test starts itself anew as a child: there two nodes pair, meet for CHUM, talk and go, on a thread of their own.
+//! While the child waits, its memory is read through /proc and searched for every secret of that run: heap, stacks,
+//! statics, freed or not. So there is no unsafe code and no allocator of ours, and the stack is looked at, too.
 //! The parent computes the secrets for itself; nothing of them is in the child but what the crate has put there.
 #![cfg(target_os = "linux")]
 
@@ -13,15 +13,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::process::{Command, Stdio};
 
-use chumwire::crypto::{KeyPair, Nacl, Person, Purpose, Random, Secret};
+use chumwire::crypto::Random;
 use chumwire::establish::Group;
-use chumwire::identity::Identity;
 use chumwire::io::Message;
 use chumwire::node::NodeConfig;
 use chumwire::pairing::Invitation;
 use chumwire::time::Micros;
-use dryoc::classic::crypto_box::crypto_box_beforenm;
 use support::net::{Net, address};
+use support::secrets::{ALICE, BOB, draws, identity, made, secrets};
 use zeroize::Zeroize;
 
 /// Names the play for the child.
@@ -30,42 +29,6 @@ const PLAY: &str = "CHUMWIRE_RESIDUE";
 const MESSAGES: usize = 50;
 /// Bytes of a secret in a row that count as residue.
 const WINDOW: usize = 12;
-
-/// Bytes that look random, made where they are put: no constant of the program holds them.
-fn made(tag: u8, bytes: &mut [u8]) {
-    let mut state = u32::from(std::hint::black_box(tag)).wrapping_mul(0x9e37_79b9) + 1;
-    for byte in bytes {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *byte = (state >> 24) as u8;
-    }
-}
-
-fn identity(name: &str, tag: u8) -> Identity {
-    let mut seed = [0; 32];
-    made(tag, &mut seed);
-    let identity = Identity::generate::<Nacl>(&mut Random::new(seed), name, name);
-    // The seed is ours to wipe, and no secret of the crate.
-    made(0, &mut seed);
-    std::hint::black_box(&seed);
-    identity.expect("a good name")
-}
-
-const ALICE: u8 = 1;
-const BOB: u8 = 2;
-/// What a node draws for each purpose, by its own tag.
-const DRAWN: [(Purpose, u8, usize); 3] = [
-    (Purpose::EphemeralKey, 10, 32),
-    (Purpose::Challenge, 20, 64),
-    (Purpose::Token, 30, 48),
-];
-
-fn draws(who: u8) -> impl Iterator<Item = (Purpose, Vec<u8>)> {
-    DRAWN.into_iter().map(move |(purpose, tag, length)| {
-        let mut drawn = vec![0; length];
-        made(who + tag, &mut drawn);
-        (purpose, drawn)
-    })
-}
 
 // --- the child -------------------------------------------------------------------------------------------------------
 
@@ -121,7 +84,7 @@ fn play(most: usize) {
     }
 }
 
-/// A token and a key that nobody wipes: what the search has to find.
+/// A token, a key and, on the stack, a challenge that nobody wipes: what the search has to find.
 fn leak() {
     let mut token = vec![0; 48];
     made(ALICE + 30, &mut token);
@@ -131,90 +94,35 @@ fn leak() {
         .expose()
         .to_vec();
     drop((std::hint::black_box(token), std::hint::black_box(key)));
+    leak_on_the_stack();
 }
 
-/// The child: plays on a thread, says when that has ended, and waits until it has been looked at.
+/// Deep enough that what the child does afterwards does not overwrite it.
+#[inline(never)]
+fn leak_on_the_stack() {
+    let mut deep = [0; 32 * 1024];
+    made(BOB + 20, &mut deep[..64]);
+    std::hint::black_box(&deep);
+}
+
+/// The child: plays, and waits until it has been looked at. It waits where it played: when a thread ends, the system
+/// takes its stack back, and what was left there could not be seen.
 fn child(play_name: &str) {
     let most = play_name.parse();
     let work = move || match most {
         Ok(most) => play(most),
         Err(_) => leak(),
     };
-    std::thread::spawn(work).join().expect("the play goes well");
-    println!("played");
-    let mut line = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut line);
+    let player = std::thread::spawn(move || {
+        work();
+        println!("played");
+        let mut line = String::new();
+        let _ = std::io::stdin().lock().read_line(&mut line);
+    });
+    player.join().expect("the play goes well");
 }
 
 // --- the parent ------------------------------------------------------------------------------------------------------
-
-/// Every secret of the play, by what it is.
-fn secrets() -> BTreeMap<String, Vec<u8>> {
-    let mut secrets = BTreeMap::new();
-    let people = [("alice", ALICE), ("bob", BOB)];
-    let mut identities = Vec::new();
-    for (name, who) in people {
-        let identity = identity(name, who);
-        let parts = [
-            "person key",
-            "instance key",
-            "person signing seed",
-            "instance signing seed",
-        ];
-        let exported = identity.export_secrets();
-        for (part, bytes) in parts.iter().zip(exported.expose().chunks(32)) {
-            secrets.insert(format!("{name}'s {part}"), bytes.to_vec());
-        }
-        for (purpose, bytes) in draws(who) {
-            if purpose == Purpose::Challenge {
-                let answer = bytes.iter().map(|byte| !byte).collect();
-                secrets.insert(format!("the answer to {name}'s challenge"), answer);
-            }
-            secrets.insert(format!("{name}'s {purpose:?}"), bytes);
-        }
-        identities.push(identity);
-    }
-    // The keys of pairs: of the persons, of the instances, and of the session.
-    let secret = |name: &str| <[u8; 32]>::try_from(&*secrets[name]).expect("32 bytes");
-    let public = |secret: [u8; 32]| {
-        let pair = KeyPair::<Person>::from_secret::<Nacl>(Secret::take(&mut { secret }));
-        *pair.public().bytes()
-    };
-    let pair = |alice: &str, bob: &str| {
-        let key = crypto_box_beforenm(&public(secret(bob)), &secret(alice));
-        key.expect("a good key").to_vec()
-    };
-    let pairs = [
-        (
-            "the key between the persons",
-            pair("alice's person key", "bob's person key"),
-        ),
-        (
-            "the key between the instances",
-            pair("alice's instance key", "bob's instance key"),
-        ),
-        (
-            "the session key",
-            pair("alice's EphemeralKey", "bob's EphemeralKey"),
-        ),
-    ];
-    for (name, key) in pairs {
-        secrets.insert(name.into(), key);
-    }
-    secrets.insert("the token".into(), token());
-    secrets.remove("bob's Token");
-    secrets
-}
-
-/// The text of the token that alice draws.
-fn token() -> Vec<u8> {
-    let mut net = Net::new(vec![NodeConfig::new(identity("alice", ALICE))]);
-    net.nodes[0].replace_random(Random::scripted([ALICE; 32], draws(ALICE)));
-    let invitation = net.nodes[0].invite(net.now, Micros::secs(60), "ws://x");
-    let json = invitation.expect("one more").json();
-    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    json["token"].as_str().expect("a token").as_bytes().to_vec()
-}
 
 /// The regions of a process that can be written to and are no file: heap, stacks, statics.
 fn regions(pid: u32) -> Vec<(u64, u64, String)> {
@@ -305,11 +213,11 @@ fn the_child_of_the_other_tests() {
     }
 }
 
-/// The search finds what was freed and not wiped.
+/// The search finds what was freed and not wiped, and what a function has left on the stack.
 #[test]
 fn what_is_not_wiped_is_found() {
     let found = left_by("leak");
-    for name in ["alice's Token", "bob's person key"] {
+    for name in ["alice's Token", "bob's person key", "bob's Challenge"] {
         assert!(found.contains_key(name), "{name}: {found:?}");
     }
 }

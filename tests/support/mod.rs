@@ -8,6 +8,7 @@ pub(crate) mod draws;
 pub(crate) mod generate;
 pub(crate) mod net;
 pub(crate) mod people;
+pub(crate) mod secrets;
 pub(crate) mod stub;
 pub(crate) mod vectors;
 pub(crate) mod world;
