@@ -119,6 +119,11 @@ fn said_by(peer: &Identity) -> PeerIdentity {
     PeerIdentity::of(peer, Some("wss://bob.example".into()))
 }
 
+/// What a lie changes, with the help of somebody else.
+type Lie = fn(&mut PeerIdentity, &Identity);
+/// What is on record otherwise.
+type Change = fn(&mut OnRecord, &Identity);
+
 const ROLES: [Role; 2] = [Role::Acceptor, Role::Initiator];
 
 #[test]
@@ -168,7 +173,7 @@ fn what_is_right_becomes_a_contact() {
 #[test]
 fn an_identity_that_differs_from_what_was_proven_is_refused() {
     let (bob, other) = (made_up("bob"), made_up("other"));
-    let lies: [(Part, fn(&mut PeerIdentity, &Identity)); 5] = [
+    let lies: [(Part, Lie); 5] = [
         (Part::Person, |said, of| {
             said.person_email = of.person().email.clone();
         }),
@@ -235,7 +240,7 @@ fn what_is_on_record_is_compared() {
         person_sign_key: bob.person_sign_key(),
         instances: [(bob.instance().id(), bob.instance_key().public())].into(),
     };
-    let change: [(Option<Part>, fn(&mut OnRecord, &Identity)); 5] = [
+    let change: [(Option<Part>, Change); 5] = [
         (None, |_, _| {}),
         (Some(Part::PersonKey), |record, of| {
             record.person_key = of.person_key().public();

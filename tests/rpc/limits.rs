@@ -35,7 +35,7 @@ fn open_requests_and_streams() {
     assert_eq!(bench.ask(Want::Stream), RequestId(3));
 }
 
-/// Demands: M8.3.
+/// Demands: M8.3, M8.5.
 #[test]
 fn served_requests_and_streams() {
     let mut bench = with(|config| (config.served, config.streams_served) = (2, 1));
