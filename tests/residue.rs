@@ -152,10 +152,12 @@ fn residue(pid: u32) -> BTreeMap<String, Vec<String>> {
             windows.insert(window.to_vec(), (name.clone(), at));
         }
     }
-    let heads: std::collections::BTreeSet<[u8; 2]> = windows
-        .keys()
-        .map(|window| [window[0], window[1]])
-        .collect();
+    // Most of what is looked at is told apart by its first two bytes.
+    let head = |bytes: &[u8]| usize::from(bytes[0]) << 8 | usize::from(bytes[1]);
+    let mut heads = vec![false; 1 << 16];
+    for window in windows.keys() {
+        heads[head(window)] = true;
+    }
     let mut memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (from, to, place) in regions(pid) {
@@ -170,7 +172,7 @@ fn residue(pid: u32) -> BTreeMap<String, Vec<String>> {
             read += more;
         }
         for (offset, window) in bytes[..read].windows(WINDOW).enumerate() {
-            if heads.contains(&[window[0], window[1]])
+            if heads[head(window)]
                 && let Some((name, at)) = windows.get(window)
             {
                 let what = format!("{at} at {:x} in {place}", from + offset as u64);

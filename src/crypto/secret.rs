@@ -119,3 +119,24 @@ impl fmt::Debug for Wiped {
         write!(f, "<{} bytes>", self.0.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_is_too_short_is_replaced_and_any_other_stays() {
+        let mut buffer = Wiped::from(Vec::with_capacity(8));
+        buffer.extend_from_slice(b"secret");
+        let (before, capacity) = (buffer.as_ptr(), buffer.capacity());
+        buffer.make_room(capacity);
+        assert_eq!(
+            (buffer.as_ptr(), buffer.as_slice()),
+            (before, &b"secret"[..])
+        );
+        buffer.make_room(capacity + 1);
+        assert!(buffer.is_empty() && buffer.capacity() > capacity);
+        buffer.extend_from_slice(b"abc");
+        assert_eq!(alloc::format!("{buffer:?}"), "<3 bytes>");
+    }
+}
