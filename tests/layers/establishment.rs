@@ -1,10 +1,11 @@
 //! Two establishments that talk to each other, with what one of them says altered, or something else on record
 //! (spec 05).
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::bench::{Wire, borrowed};
+use crate::support::people::{made_up, named};
+use crate::support::stub::Stub;
 use chumwire::crypto::{Nacl, Random};
 use chumwire::establish::{
     EstablishConfig, Established, Establishment, Group, OnRecord, instance_id_object, keys_object,
@@ -17,9 +18,6 @@ use chumwire::limits;
 use chumwire::objects::{Instance, Keys, Person};
 use chumwire::role::Role;
 use chumwire::time::{Micros, Now};
-use support::bench::{Wire, borrowed};
-use support::people::{made_up, named};
-use support::stub::Stub;
 
 struct Side {
     machine: Establishment<Nacl>,

@@ -1,9 +1,10 @@
 //! What nodes make of invitations and of each other, with several of them in memory (spec 05 and 06).
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::bench::{Bench, Tester};
+use crate::support::net::{Net, address};
+use crate::support::people::{made_up, named};
 use chumwire::crypto::Nacl;
 use chumwire::establish::{self, Group};
 use chumwire::fault::{Refusal, Why};
@@ -14,9 +15,6 @@ use chumwire::node::{Event, Node, NodeConfig, Record};
 use chumwire::pairing::{Invitation, InvitationState};
 use chumwire::role::Role;
 use chumwire::time::{Micros, Now};
-use support::bench::{Bench, Tester};
-use support::net::{Net, address};
-use support::people::{made_up, named};
 
 const ALICE: usize = 0;
 const BOB: usize = 1;

@@ -6,21 +6,19 @@
 //! The parent computes the secrets for itself; nothing of them is in the child but what the crate has put there.
 #![cfg(target_os = "linux")]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::process::{Command, Stdio};
 
+use crate::support::net::{Net, address};
+use crate::support::secrets::{ALICE, BOB, draws, identity, made, secrets};
 use chumwire::crypto::Random;
 use chumwire::establish::Group;
 use chumwire::io::Message;
 use chumwire::node::NodeConfig;
 use chumwire::pairing::Invitation;
 use chumwire::time::Micros;
-use support::net::{Net, address};
-use support::secrets::{ALICE, BOB, draws, identity, made, secrets};
 use zeroize::Zeroize;
 
 /// Names the play for the child.
@@ -188,7 +186,7 @@ fn left_by(play_name: &str) -> BTreeMap<String, Vec<String>> {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args([
             "--exact",
-            "the_child_of_the_other_tests",
+            "residue::the_child_of_the_other_tests",
             "--nocapture",
             "--test-threads=1",
         ])

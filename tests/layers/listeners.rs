@@ -1,14 +1,12 @@
 //! A node that keeps spare connections at a relay (spec 02, "The listener side").
 
-mod support;
-
+use crate::support::net::{Net, RELAY};
+use crate::support::people::made_up;
 use chumwire::handshake::CommunicationRequest;
 use chumwire::io::{Closed, ConnId, Effect, Kind, Machine, Message, Source};
 use chumwire::limits;
 use chumwire::node::{Event, NodeConfig};
 use chumwire::time::Micros;
-use support::net::{Net, RELAY};
-use support::people::made_up;
 
 const ALICE: usize = 0;
 

@@ -1,9 +1,9 @@
 //! The machine of both sides' pairing, against what a peer that has proven itself may say (spec 06).
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::people::made_up;
+use crate::support::stub::Stub;
 use chumwire::contact::Contact;
 use chumwire::crypto::{PublicKey, Static};
 use chumwire::establish::{Established, Group, OnRecord};
@@ -17,8 +17,6 @@ use chumwire::pairing::{
 };
 use chumwire::role::Role;
 use chumwire::time::{Micros, Millis, Now};
-use support::people::made_up;
-use support::stub::Stub;
 
 const TOKEN: &str = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
 

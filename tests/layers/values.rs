@@ -1,17 +1,15 @@
 //! Keys, secrets and generators as values: when they are equal, in which order they are, and how they show themselves.
 
-mod support;
-
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 
+use crate::support::with_both_suites;
 use chumwire::crypto::{
     Instance, KeyPair, Nacl, PairKey, Person, PublicKey, Purpose, Random, RawKey, Secret,
     SmallOrder, Suite, constant_time_eq,
 };
 use chumwire::pairing::Invitation;
-use support::with_both_suites;
 
 with_both_suites!(keys_of_pairs_are_equal_if_they_seal_alike);
 

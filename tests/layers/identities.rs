@@ -1,11 +1,9 @@
 //! Who one is: names that may be given, and secrets that come out as they went in.
 
-mod support;
-
+use crate::support::people::made_up;
 use chumwire::crypto::{Nacl, Random, Reference};
 use chumwire::identity::{BadIdentity, Identity};
 use chumwire::limits;
-use support::people::made_up;
 
 fn generate(email: &str, name: &str) -> Result<(), BadIdentity> {
     Identity::generate::<Nacl>(&mut Random::new([1; 32]), email, name).map(drop)

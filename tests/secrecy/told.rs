@@ -2,20 +2,18 @@
 //! message, events, notes, faults in words, close reasons, and what goes over the wire. Each secret is looked for as
 //! bytes, as hex digits, as a list of numbers and as base64.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use crate::support::net::{Net, address};
+use crate::support::people::made_up;
+use crate::support::secrets::{ALICE, BOB, draws, identity, secrets};
 use chumwire::crypto::Random;
 use chumwire::establish::Group;
 use chumwire::io::Message;
 use chumwire::node::{Event, NodeConfig};
 use chumwire::pairing::Invitation;
 use chumwire::time::Micros;
-use support::net::{Net, address};
-use support::people::made_up;
-use support::secrets::{ALICE, BOB, draws, identity, secrets};
 
 /// So many bytes in a row of a secret are too many.
 const WINDOW: usize = 8;

@@ -1,9 +1,11 @@
 //! The two machines of the handshake against each other, and against what they must not take (spec 03).
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::bench::Wire;
+use crate::support::people::made_up;
+use crate::support::stub::Stub;
+use crate::support::world::World;
 use chumwire::crypto::{
     self, Ephemeral, Instance, KeyPair, Nacl, PublicKey, Purpose, Random, Secret, Static, Suite,
 };
@@ -16,10 +18,6 @@ use chumwire::identity::Identity;
 use chumwire::io::{Kind, Message, Output};
 use chumwire::objects::Keys;
 use chumwire::time::{Micros, Now};
-use support::bench::Wire;
-use support::people::made_up;
-use support::stub::Stub;
-use support::world::World;
 
 fn now() -> Now {
     Now::default()
