@@ -96,7 +96,7 @@ impl<K: PairKey> Sealer<K> {
     ) -> Result<u64, Exhausted> {
         let counter = self.counter.peek().ok_or(Exhausted)?;
         self.counter.advance();
-        self.plain.make_room(MAX_PADDING + message.len() + marks);
+        self.plain.make_room(MAX_PADDING + message.len() + marks, 0);
         self.plain.clear();
         padding::pad(text, &mut self.random, &mut self.plain);
         self.plain.extend_from_slice(message);

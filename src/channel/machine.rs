@@ -301,8 +301,8 @@ impl<S: Suite> Channel<S> {
 
     fn frame(&mut self, now: Now, frame: &[u8]) {
         let mut plain = self.plain_buffers.pop().unwrap_or_default();
-        // The next one of this length may have as much more padding.
-        plain.make_room(frame.len().min(limits::FRAME) + MAX_PADDING);
+        // The next one with as long a message may have more padding.
+        plain.make_room(frame.len().min(limits::FRAME), MAX_PADDING);
         let place = match &mut self.window {
             None => self
                 .opener
