@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use super::frame::{FrameFault, Opened, Opener};
 use super::nonce::COUNTER_END;
 use super::padding;
+use super::padding::MAX_PADDING;
 use crate::crypto::{PairKey, TAG, Wiped};
 use crate::fault::Why;
 use crate::limits;
@@ -206,7 +207,10 @@ impl Window {
                 });
             }
             // Not one of the recycled buffers: what those have allocated is not counted.
-            let mut plain = Wiped::from(vec![0; frame.len() - TAG]);
+            // When it is delivered it becomes one of those, and then has room for other paddings.
+            let mut plain = Wiped::default();
+            plain.make_room(frame.len(), MAX_PADDING);
+            plain.resize(frame.len() - TAG, 0);
             if opener.open_at(counter, frame, &mut plain).is_err() {
                 break;
             }
