@@ -6,7 +6,7 @@
 //!       ──opens at n+2 … n+2W──> held; the gap before it may stay open for so long
 //!       ──opens nowhere─────────> refused
 //! ```
-//! A held frame is kept opened, in a wiped buffer of exactly its length: it was authenticated when it came, and is
+//! A held frame is kept opened, in a wiped buffer of its own: it was authenticated when it came, and is
 //! decrypted once. Its padding is looked at only when its turn comes, so that a tolerant channel ends at the frame at
 //! which a strict one ends that gets the same frames in order.
 
@@ -16,8 +16,7 @@ use alloc::vec::Vec;
 
 use super::frame::{FrameFault, Opened, Opener};
 use super::nonce::COUNTER_END;
-use super::padding;
-use super::padding::MAX_PADDING;
+use super::padding::{self, MAX_PADDING};
 use crate::crypto::{PairKey, TAG, Wiped};
 use crate::fault::Why;
 use crate::limits;
