@@ -105,6 +105,7 @@ fn leak_on_the_stack() {
 
 /// The child: plays, and waits until it has been looked at. It waits where it played: when a thread ends, the system
 /// takes its stack back, and what was left there could not be seen.
+#[expect(clippy::disallowed_methods, reason = "its stack is to be looked at")]
 fn child(play_name: &str) {
     let most = play_name.parse();
     let work = move || match most {
@@ -207,6 +208,10 @@ fn left_by(play_name: &str) -> BTreeMap<String, Vec<String>> {
 
 /// Does nothing unless it is the child.
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a child is told what to do by its environment"
+)]
 fn the_child_of_the_other_tests() {
     if let Ok(play_name) = std::env::var(PLAY) {
         child(&play_name);
