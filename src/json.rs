@@ -6,13 +6,29 @@
 use alloc::string::{String, ToString};
 
 use serde_json::{Map, Value};
+use zeroize::Zeroize;
 
 use crate::crypto::{KeyUse, PublicKey};
 use crate::fault::{JsonFault, cut};
 use crate::hex;
 
-/// A JSON object as it came.
+/// A JSON object as it came. Its texts may be secrets, so they are wiped when it goes.
 pub(crate) struct Object(Map<String, Value>);
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 impl Object {
     pub(crate) fn parse(text: &str) -> Result<Self, JsonFault> {
@@ -123,7 +139,14 @@ pub(crate) struct Writer(String);
 
 impl Writer {
     pub(crate) fn new() -> Self {
-        Self(String::from("{"))
+        Self::with_room(1)
+    }
+
+    /// With room for that many bytes: a text that grows leaves copies behind, and a secret has none.
+    pub(crate) fn with_room(room: usize) -> Self {
+        let mut text = String::with_capacity(room);
+        text.push('{');
+        Self(text)
     }
 
     /// Starts the message `command`.
@@ -143,6 +166,15 @@ impl Writer {
     pub(crate) fn text(mut self, member: &str, value: &str) -> Self {
         self.name(member);
         self.0.push_str(&Value::from(value).to_string());
+        self
+    }
+
+    /// A text without characters that JSON escapes. It is copied to its place and to no other.
+    pub(crate) fn plain(mut self, member: &str, value: &str) -> Self {
+        self.name(member);
+        self.0.push('"');
+        self.0.push_str(value);
+        self.0.push('"');
         self
     }
 

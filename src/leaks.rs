@@ -192,6 +192,7 @@ fn end(side: &mut Side, how: End) {
     }
 }
 
+/// Demands: M1.3.
 #[test]
 fn an_ended_session_owns_no_secret() {
     let own = ["alice", "bob"].map(|name| Arc::new(identity(name)));
@@ -321,6 +322,7 @@ fn nodes(own: &[Identity; 2], pairing: bool, cut: usize) -> [Peer; 2] {
     }
 }
 
+/// Demands: M1.3.
 #[test]
 fn a_node_owns_no_secret_of_a_connection_that_has_ended() {
     let own = ["alice", "bob"].map(identity);

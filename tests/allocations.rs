@@ -34,6 +34,8 @@ fn give(to: &mut Channel<Nacl>, frame: &[u8]) {
 }
 
 /// One test, since all threads share the allocator.
+///
+/// Demands: M4.7.
 #[test]
 fn the_steady_state_allocates_nothing_and_reordering_leaves_nothing() {
     let message = [5; 1000];

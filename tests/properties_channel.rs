@@ -7,7 +7,7 @@ use chumwire::channel::{
     COUNTER_END, Channel, ChannelConfig, Counter, Diagnosis, Exhausted, FrameFault, Opener, Sealer,
     SendError,
 };
-use chumwire::crypto::{self, PairKey, Random, RawKey, Secret, Suite};
+use chumwire::crypto::{self, PairKey, Purpose, Random, RawKey, Secret, Suite};
 use chumwire::fault::Why;
 use chumwire::io::{Full, Kind, Message, Output};
 use chumwire::limits;
@@ -150,6 +150,7 @@ fn any_change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// Demands: M4.2.
 fn any_change_on_the_way_ends_it<S: Suite<Pair: RawKey>>() {
     let said = prop::collection::vec(any_message(), 2..12);
     let place = (any::<prop::sample::Index>(), any::<prop::sample::Index>());
@@ -485,6 +486,7 @@ fn a_channel_that_did_not_fail_by_a_frame_has_no_diagnosis() {
 
 // ---------------------------------------------------------------- bounds
 
+/// Demands: M4.1.
 fn counters_end_without_reuse<S: Suite<Pair: RawKey>>() {
     for last in [COUNTER_END - 2, COUNTER_END - 1] {
         let mut sealer = Sealer::at(key::<S>(7), Counter::at(last), Random::new([1; 32]));
@@ -531,6 +533,7 @@ fn a_reader_that_does_not_read_is_told_to_and_loses_nothing() {
     assert!(fulls > 0);
 }
 
+/// Demands: M4.5.
 #[test]
 fn a_message_over_the_limit_is_neither_sent_nor_assembled() {
     let mut config = ChannelConfig::default();
@@ -551,6 +554,29 @@ fn a_message_over_the_limit_is_neither_sent_nor_assembled() {
     };
     assert_eq!(to.received(), None);
     assert_eq!(fault(&mut to), Some(due));
+}
+
+/// One byte over the bound: refused for its length, though it would open. At the bound it is opened.
+///
+/// Demands: M4.3.
+#[test]
+fn a_frame_over_the_bound_is_refused_unopened() {
+    for over in [0, 1] {
+        let seed = key::<chumwire::crypto::Nacl>(7);
+        let draws = [(Purpose::PadLength, vec![0])];
+        let mut sealer = Sealer::new(seed, Role::Initiator, Random::scripted([0; 32], draws));
+        let (message, mut frame) = (vec![5; limits::FRAME + over - 17], Vec::new());
+        sealer
+            .seal(false, &message, 0, &mut frame)
+            .expect("a counter");
+        assert_eq!(frame.len(), limits::FRAME + over);
+        let config = ChannelConfig::default();
+        let mut to = end::<chumwire::crypto::Nacl>(7, Role::Acceptor, config);
+        give(&mut to, &frame);
+        let due = (over == 1).then_some(Why::FrameTooLong { got: frame.len() });
+        assert_eq!(to.received().is_some(), over == 0);
+        assert_eq!(fault(&mut to), due);
+    }
 }
 
 #[test]
@@ -576,6 +602,8 @@ proptest! {
 
     /// Whatever the clock does: a tick at the deadline moves it, signs of life are at most 20 s apart, and silence ends
     /// it at 25 s and not before.
+    ///
+    /// Demands: M4.6.
     #[test]
     fn timers_hold_whatever_the_clock_does(
         jumps in prop::collection::vec((0..30_000_u64, any::<bool>(), any::<bool>()), 1..30),

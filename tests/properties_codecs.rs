@@ -175,6 +175,7 @@ proptest! {
         prop_assert_eq!(hex::decode(&digits.to_uppercase()), Some(bytes));
     }
 
+    /// Demands: M0.1.
     #[test]
     fn nothing_but_the_right_number_of_digits_is_read(text in any::<String>(), digits in "[0-9a-fA-F]{0,8}") {
         for text in [text, digits] {
@@ -188,6 +189,7 @@ proptest! {
         read_as_everything(&text);
     }
 
+    /// Demands: M0.2.
     #[test]
     fn any_control_message_is_read_or_refused_by_name(text in any_control()) {
         read_as_everything(&text);
@@ -328,6 +330,7 @@ proptest! {
         }
     }
 
+    /// Demands: M4.5.
     #[test]
     fn an_assembler_takes_anything_and_keeps_its_limit(
         pieces in prop::collection::vec((any::<bool>(), any_text()), 0..12),

@@ -102,6 +102,7 @@ fn arrival(count: usize, window: usize, choices: &[(u16, bool)]) -> Vec<usize> {
     order
 }
 
+/// Demands: M4.8.
 fn within_the_window_all_arrive_in_order_and_once<S: Suite<Pair: RawKey>>() {
     let said = prop::collection::vec(any_message(), 1..70);
     let choices = prop::collection::vec((any::<u16>(), prop::bool::weighted(0.2)), 1..80);
@@ -139,6 +140,7 @@ fn within_the_window_all_arrive_in_order_and_once<S: Suite<Pair: RawKey>>() {
     });
 }
 
+/// Demands: M4.2.
 fn what_is_altered_on_the_way_is_never_accepted<S: Suite<Pair: RawKey>>() {
     let said = prop::collection::vec(any_message(), 1..12);
     let choices = prop::collection::vec((any::<u16>(), prop::bool::weighted(0.2)), 1..20);
@@ -181,6 +183,7 @@ fn what_is_altered_on_the_way_is_never_accepted<S: Suite<Pair: RawKey>>() {
     });
 }
 
+/// Demands: M4.8.
 fn one_beyond_the_window_fails<S: Suite<Pair: RawKey>>() {
     let frames = sealed::<S>(Role::Acceptor, &numbered(80));
     for window in 1..=limits::REORDER_WINDOW {
@@ -227,6 +230,7 @@ fn with_a_gap(start: u64, frames: &[Vec<u8>]) -> Channel<Nacl> {
     to
 }
 
+/// Demands: M4.9.
 #[test]
 fn a_lost_frame_ends_it_at_the_limit_of_its_gap() {
     let frames = sealed::<Nacl>(Role::Acceptor, &numbered(4));
@@ -274,6 +278,7 @@ fn a_lost_frame_ends_it_at_the_limit_of_its_gap() {
     assert_eq!(fault(&mut late), lost);
 }
 
+/// Demands: M4.9.
 #[test]
 fn each_gap_counts_from_the_first_frame_behind_it() {
     let frames = sealed::<Nacl>(Role::Acceptor, &numbered(5));
@@ -296,6 +301,7 @@ fn due_now(due: Deadline) -> Now {
 
 // ---------------------------------------------------------------- duplicates, keepalive, bounds
 
+/// Demands: M4.10.
 #[test]
 fn the_65th_duplicate_ends_it() {
     let frames = sealed::<Nacl>(Role::Acceptor, &numbered(4));
@@ -316,6 +322,7 @@ fn the_65th_duplicate_ends_it() {
     }
 }
 
+/// Demands: M4.10.
 #[test]
 fn a_copy_from_before_the_window_ends_it() {
     let frames = sealed::<Nacl>(Role::Acceptor, &numbered(10));
@@ -349,6 +356,7 @@ fn a_known_tag_with_another_body_ends_it() {
     }
 }
 
+/// Demands: M4.10.
 #[test]
 fn a_held_frame_is_a_sign_of_life_and_a_copy_is_none() {
     let frames = sealed::<Nacl>(Role::Acceptor, &numbered(3));
@@ -391,6 +399,7 @@ fn a_held_frame_is_a_sign_of_life_and_a_copy_is_none() {
     assert_eq!(received(&mut to), numbered(2));
 }
 
+/// Demands: M4.11.
 #[test]
 fn what_is_held_is_bounded_in_bytes() {
     let said: Vec<Wire> = (0..5).map(|n| (Kind::Binary, vec![n; 1000])).collect();

@@ -174,6 +174,7 @@ fn the_crate_is_no_std_and_forbids_unsafe_code() {
     assert!(!lib.contains("cfg_attr"), "no_std is not conditional");
 }
 
+/// Demands: M1.4.
 #[test]
 fn the_sources_say_nothing_forbidden() {
     let mut files = Vec::new();

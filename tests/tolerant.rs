@@ -121,6 +121,7 @@ fn texts(channel: &mut Channel<Nacl>) -> Vec<String> {
     texts
 }
 
+/// Demands: M3.6.
 #[test]
 fn frames_may_overtake_the_key_on_the_way_to_the_initiator() {
     let Half {
@@ -164,6 +165,8 @@ fn in_strict_order_a_frame_before_the_key_ends_it() {
 }
 
 /// What is glued to the key message is for the channel in either order.
+///
+/// Demands: M3.4.
 #[test]
 fn what_comes_behind_the_key_waits_for_the_channel() {
     let Half {
@@ -203,6 +206,7 @@ fn a_frame_as_long_as_a_key_message_is_a_frame() {
     assert_eq!(self::texts(&mut channel), [&text, "two"]);
 }
 
+/// Demands: M3.6.
 #[test]
 fn what_is_held_before_the_key_is_bounded_and_gives_no_more_time() {
     for window in [1, 4, 64] {
@@ -250,6 +254,7 @@ fn a_key_message_that_never_comes_is_told_by_what_came() {
     }
 }
 
+/// Demands: M3.2.
 #[test]
 fn a_reflected_key_and_a_second_key_fail_with_a_window_too() {
     let Half {
@@ -298,6 +303,7 @@ fn a_text_or_a_frame_before_ready_ends_it_with_a_window_too() {
     assert_eq!((fault.why.code(), fault.step), ("wrong_kind", Step::Ready));
 }
 
+/// Demands: M3.6.
 #[test]
 fn an_acceptor_holds_nothing_in_either_order() {
     for window in [0, 4] {
@@ -479,6 +485,7 @@ fn undelivered(events: &[Event]) -> Vec<usize> {
     told.collect()
 }
 
+/// Demands: M4.9.
 #[test]
 fn a_node_with_a_window_puts_frames_in_order_and_tells_what_it_dropped() {
     let mut two = Two::connected(4);

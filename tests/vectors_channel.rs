@@ -297,6 +297,8 @@ fn several_keywords_are_escaped_as_recorded() {
 }
 
 /// Through the whole stack, each text arrives as it was sent, and is on the wire as recorded.
+///
+/// Demands: M4.4.
 fn short_texts_are_escaped_on_the_way<S: Suite<Pair: RawKey>>() {
     let (mut from, mut to) = (end::<S>(Role::Initiator), end::<S>(Role::Acceptor));
     let mut opener = Opener::new(key::<S>(), Role::Initiator);
@@ -488,6 +490,7 @@ fn is_due(recorded: &Value, due: Micros, since: f64) {
     assert!((0.0..50.0).contains(&late), "{late} ms late");
 }
 
+/// Demands: M4.6.
 fn keepalives_are_the_recorded_ones_and_silence_ends_it<S: Suite<Pair: RawKey>>() {
     let vectors = load("keepalive");
     let messages = list(&vectors["messages"]);

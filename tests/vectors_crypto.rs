@@ -91,6 +91,8 @@ fn the_key_of_a_pair_is_the_recorded_one<S: Suite<Pair: RawKey>>() {
 }
 
 /// The two lengths that travel: a key of 32 bytes, a challenge of 64.
+///
+/// Demands: M1.2.
 fn boxes_of_fixed_length_are_the_recorded_ones<S: Suite>() {
     let vectors = load("box_embedded_nonce");
     let keys = keys::<S>(&vectors);
@@ -119,6 +121,7 @@ fn boxes_of_fixed_length_are_the_recorded_ones<S: Suite>() {
     assert!(seen.0 > 0 && seen.1 > 0, "{seen:?}");
 }
 
+/// Demands: M1.2.
 fn damaged_boxes_do_not_open<S: Suite>() {
     let vectors = load("box_embedded_nonce");
     let keys = keys::<S>(&vectors);
@@ -149,6 +152,8 @@ fn damaged_boxes_do_not_open<S: Suite>() {
 }
 
 /// The deployed peer computes a key that everybody knows; ours refuses (spec 01).
+///
+/// Demands: M1.1.
 fn keys_of_small_order_are_refused<S: Suite>() {
     let vectors = load("box_embedded_nonce");
     let secret = Secret::take(&mut array(&vectors["keys"]["A"]["secret"]));
@@ -164,6 +169,8 @@ fn keys_of_small_order_are_refused<S: Suite>() {
 }
 
 /// Lengths are checked by types; from the wire they come as hex digits, and there are exactly 64.
+///
+/// Demands: M0.1.
 #[test]
 fn keys_have_exactly_32_bytes() {
     for case in list(&load("box_embedded_nonce")["ensureLengthChecks"]) {
@@ -195,6 +202,7 @@ fn nonces_are_the_recorded_ones_and_end_where_recorded() {
     }
 }
 
+/// Demands: M4.1.
 #[test]
 fn each_role_counts_as_recorded() {
     let vectors = load("nonce");
@@ -214,6 +222,7 @@ fn each_role_counts_as_recorded() {
     }
 }
 
+/// Demands: M4.1.
 #[test]
 fn a_counter_never_wraps() {
     let mut counter = Counter::at(u64::MAX - 1);

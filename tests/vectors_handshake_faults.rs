@@ -137,6 +137,7 @@ fn through<S: Suite>(mut channel: Channel<S>, messages: &[Sent]) -> Outcome {
     }
 }
 
+/// Demands: M0.2, M0.1.
 fn faulty_initiators_end_by_name<S: Suite<Pair: RawKey>>() {
     let vectors = load("errors_close");
     let own: KeyPair<Instance> = key_pair::<S, _>(&vectors["keys"]["acceptor"]);
@@ -218,6 +219,8 @@ fn recorded_session<S: Suite<Pair: RawKey>>(
 }
 
 /// A refusal comes after the key message, whatever that is, and looks the same for every cause.
+///
+/// Demands: M3.1.
 #[test]
 fn an_unknown_target_is_refused_after_the_key_message() {
     type S = chumwire::crypto::Nacl;
@@ -250,6 +253,8 @@ fn an_unknown_target_is_refused_after_the_key_message() {
 }
 
 /// The recording has what the deployed initiator sent; what the faulty acceptor said is made from the case's name.
+///
+/// Demands: M3.2, M3.3.
 fn faulty_acceptors_end_by_name<S: Suite>() {
     let vectors = load("errors_close");
     let own: KeyPair<Static> = key_pair::<S, _>(&vectors["keys"]["initiator"]);

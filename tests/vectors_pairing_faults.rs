@@ -232,6 +232,7 @@ impl Boxes {
     }
 }
 
+/// Demands: M0.2, M5.1, M5.5, M5.6, M6.5.
 #[test]
 fn misbehaving_peers_end_by_name_and_good_ones_get_through() {
     let vectors = load("pairing_errors");

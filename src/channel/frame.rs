@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::nonce::{Counter, nonce};
-use super::padding::{self, PaddingFault};
+use super::padding::{self, MAX_PADDING, PaddingFault};
 use crate::canon::Ignored;
 use crate::crypto::{Forged, PairKey, Random, TAG, Wiped};
 use crate::fault::Why;
@@ -96,6 +96,7 @@ impl<K: PairKey> Sealer<K> {
     ) -> Result<u64, Exhausted> {
         let counter = self.counter.peek().ok_or(Exhausted)?;
         self.counter.advance();
+        self.plain.make_room(MAX_PADDING + message.len() + marks, 0);
         self.plain.clear();
         padding::pad(text, &mut self.random, &mut self.plain);
         self.plain.extend_from_slice(message);

@@ -9,6 +9,7 @@ use super::fragment::{self, Assembled, Assembler, FragmentFault};
 use super::frame::{Exhausted, Opened, Opener, Sealer};
 use super::keepalive::{Due, Keepalive};
 use super::order::{OrderStats, Place, Window};
+use super::padding::MAX_PADDING;
 use crate::canon::{Ignored, compare_rebased};
 use crate::chum::name_of;
 use crate::crypto::{KEY, Random, RawKey, Secret, Suite, Wiped};
@@ -300,6 +301,8 @@ impl<S: Suite> Channel<S> {
 
     fn frame(&mut self, now: Now, frame: &[u8]) {
         let mut plain = self.plain_buffers.pop().unwrap_or_default();
+        // The next one with as long a message may have more padding.
+        plain.make_room(frame.len().min(limits::FRAME), MAX_PADDING);
         let place = match &mut self.window {
             None => self
                 .opener

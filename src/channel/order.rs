@@ -6,7 +6,7 @@
 //!       ──opens at n+2 … n+2W──> held; the gap before it may stay open for so long
 //!       ──opens nowhere─────────> refused
 //! ```
-//! A held frame is kept opened, in a wiped buffer of exactly its length: it was authenticated when it came, and is
+//! A held frame is kept opened, in a wiped buffer of its own: it was authenticated when it came, and is
 //! decrypted once. Its padding is looked at only when its turn comes, so that a tolerant channel ends at the frame at
 //! which a strict one ends that gets the same frames in order.
 
@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 use super::frame::{FrameFault, Opened, Opener};
 use super::nonce::COUNTER_END;
-use super::padding;
+use super::padding::{self, MAX_PADDING};
 use crate::crypto::{PairKey, TAG, Wiped};
 use crate::fault::Why;
 use crate::limits;
@@ -206,7 +206,10 @@ impl Window {
                 });
             }
             // Not one of the recycled buffers: what those have allocated is not counted.
-            let mut plain = Wiped::from(vec![0; frame.len() - TAG]);
+            // When it is delivered it becomes one of those, and then has room for other paddings.
+            let mut plain = Wiped::default();
+            plain.make_room(frame.len(), MAX_PADDING);
+            plain.resize(frame.len() - TAG, 0);
             if opener.open_at(counter, frame, &mut plain).is_err() {
                 break;
             }
@@ -387,6 +390,7 @@ mod tests {
         }
     }
 
+    /// Demands: M4.8.
     #[test]
     fn no_counter_beyond_the_last_is_tried() {
         for last in [COUNTER_END - 2, COUNTER_END - 1] {
@@ -410,6 +414,7 @@ mod tests {
         }
     }
 
+    /// Demands: M4.11, M4.10.
     #[test]
     fn a_new_frame_costs_at_most_a_window_of_openings_and_a_copy_one() {
         for size in [1, 3, 64] {

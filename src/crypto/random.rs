@@ -97,11 +97,16 @@ impl Random {
     /// Fills `out` for `purpose`.
     pub fn fill(&mut self, purpose: Purpose, out: &mut [u8]) {
         if let Some(script) = &mut self.script
-            && let Some(value) = script.get_mut(&purpose).and_then(VecDeque::pop_front)
-            && value.len() == out.len()
+            && let Some(mut value) = script.get_mut(&purpose).and_then(VecDeque::pop_front)
         {
-            out.copy_from_slice(&value);
-            return;
+            let fits = value.len() == out.len();
+            if fits {
+                out.copy_from_slice(&value);
+            }
+            value.zeroize();
+            if fits {
+                return;
+            }
         }
         let mut filled = 0;
         while filled < out.len() {
@@ -208,6 +213,7 @@ impl fmt::Debug for Random {
 mod tests {
     use super::*;
 
+    /// Demands: M1.4.
     #[test]
     fn same_seed_same_bytes_however_drawn() {
         let (mut one, mut two) = (Random::new([7; 32]), Random::new([7; 32]));
@@ -261,6 +267,7 @@ mod tests {
         }
     }
 
+    /// Demands: M1.4.
     #[test]
     fn reseeding_changes_what_comes() {
         let (mut one, mut two) = (Random::new([7; 32]), Random::new([7; 32]));

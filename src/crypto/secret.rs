@@ -78,6 +78,16 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wiped(Vec<u8>);
 
+impl Wiped {
+    /// Makes room for that many bytes. A buffer that grew would leave behind what was in it, so a longer one comes in
+    /// the place of one that is too short, with some to spare, and what was in that is gone.
+    pub(crate) fn make_room(&mut self, room: usize, spare: usize) {
+        if self.0.capacity() < room {
+            *self = Self(Vec::with_capacity(room + spare));
+        }
+    }
+}
+
 impl From<Vec<u8>> for Wiped {
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes)
@@ -107,5 +117,26 @@ impl Drop for Wiped {
 impl fmt::Debug for Wiped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{} bytes>", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_is_too_short_is_replaced_and_any_other_stays() {
+        let mut buffer = Wiped::from(Vec::with_capacity(8));
+        buffer.extend_from_slice(b"secret");
+        let (before, capacity) = (buffer.as_ptr(), buffer.capacity());
+        buffer.make_room(capacity, 100);
+        assert_eq!(
+            (buffer.as_ptr(), buffer.as_slice()),
+            (before, &b"secret"[..])
+        );
+        buffer.make_room(capacity + 1, 100);
+        assert!(buffer.is_empty() && buffer.capacity() > capacity + 100);
+        buffer.extend_from_slice(b"abc");
+        assert_eq!(alloc::format!("{buffer:?}"), "<3 bytes>");
     }
 }

@@ -1,13 +1,14 @@
 //! Invitations: what an inviter hands over by another way (spec 06).
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem::take;
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-use crate::crypto::{Instance, PublicKey, Purpose, Random, Secret};
+use crate::crypto::{Instance, KEY, PublicKey, Purpose, Random, Secret, Wiped};
 use crate::fault::JsonFault;
 use crate::identity::{is_websocket_url, read_url};
 use crate::json::{Object, Writer};
@@ -193,8 +194,10 @@ impl Invitation {
     /// The JSON of the invitation: a secret.
     #[must_use]
     pub fn json(&self) -> String {
-        Writer::new()
-            .text("token", self.token.expose())
+        // A character of the URL is escaped by one more.
+        let room = TOKEN + 2 * KEY + 2 * self.url.len() + 64;
+        Writer::with_room(room)
+            .plain("token", self.token.expose())
             .hex("publicKey", self.public_key.bytes())
             .text("url", &self.url)
             .finish()
@@ -203,9 +206,12 @@ impl Invitation {
     /// The invitation as a link: a secret.
     #[must_use]
     pub fn link(&self) -> String {
-        let mut link = LINK_BASE.to_string();
+        let mut json = self.json();
+        let mut link = String::with_capacity(LINK_BASE.len() + 1 + 3 * json.len());
+        link.push_str(LINK_BASE);
         link.push('#');
-        percent_encode(&self.json(), &mut link);
+        percent_encode(&json, &mut link);
+        json.zeroize();
         link
     }
 
@@ -269,7 +275,7 @@ fn percent_encode(text: &str, out: &mut String) {
 }
 
 fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
+    let mut bytes = Wiped::from(Vec::with_capacity(text.len()));
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         rest = after;
@@ -282,5 +288,7 @@ fn percent_decode(text: &str) -> Option<String> {
             bytes.push(first);
         }
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(take(&mut *bytes))
+        .map_err(|error| error.into_bytes().zeroize())
+        .ok()
 }

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use super::invitation::Token;
+use super::invitation::{TOKEN, Token};
 use crate::crypto::{Instance as InstanceUse, Person as PersonUse, PublicKey};
 use crate::fault::JsonFault;
 use crate::identity::{Identity, read_url};
@@ -12,8 +12,9 @@ use crate::objects::SignKey;
 /// Initiator: `authentication_token`. A secret.
 #[must_use]
 pub(super) fn authentication_token(token: &Token) -> String {
-    Writer::command("authentication_token")
-        .text("token", token.expose())
+    Writer::with_room(TOKEN + 64)
+        .plain("command", "authentication_token")
+        .plain("token", token.expose())
         .finish()
 }
 

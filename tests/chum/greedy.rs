@@ -86,6 +86,7 @@ impl Hoard {
     }
 }
 
+/// Demands: M9.9.
 #[test]
 fn only_what_was_listed_is_given() {
     let mut hoard = Hoard::new(b"picture");
@@ -134,6 +135,7 @@ fn only_what_was_listed_is_given() {
     assert_eq!(hoard.ask(8, &json!([body])), "chunk stream-end");
 }
 
+/// Demands: M9.4.
 #[test]
 fn arguments_that_are_no_hashes_or_encodings_are_refused() {
     let mut hoard = Hoard::new(b"picture");
@@ -222,6 +224,7 @@ fn what_is_not_granted_any_more_is_not_given_after_the_next_list() {
     assert_eq!(hoard.ask(6, &json!([leaf])), "CES-GO1");
 }
 
+/// Demands: M9.9.
 #[test]
 fn a_grant_of_something_that_is_not_stored_is_left_out() {
     let mut hoard = Hoard::new(b"picture");

@@ -380,6 +380,7 @@ fn config() -> ChumConfig {
     config
 }
 
+/// Demands: M9.2, M9.3, M9.4, M9.5, M9.6.
 #[test]
 fn what_is_wrong_with_a_root_is_named_and_the_rest_arrives() {
     for (name, scene, due) in SCENES {
@@ -463,6 +464,7 @@ fn versions_that_are_listed_newest_first_make_no_other_one() {
     assert_eq!(puppet.ours.store.objects().count(), 6);
 }
 
+/// Demands: M9.6.
 #[test]
 fn a_file_that_claims_to_be_huge_is_stopped_early() {
     let mut puppet = Puppet::new(config());
@@ -507,6 +509,8 @@ fn chunks_that_nobody_asked_for_are_dropped() {
 }
 
 /// The own person, another contact's profile, a log: a peer writes only about itself.
+///
+/// Demands: M9.3.
 #[test]
 fn a_peer_writes_only_about_itself() {
     let recipes = recipes();
@@ -593,6 +597,7 @@ fn an_unknown_type_is_told_once_and_never_fetched() {
     assert!(puppet.requests.len() > 10);
 }
 
+/// Demands: M9.5.
 #[test]
 fn a_root_that_fails_is_tried_less_and_less() {
     let mut puppet = Puppet::new(config());
@@ -773,6 +778,7 @@ fn the_first_message_has_to_be_synchronisation() {
     assert_eq!(ours.fault(), Some("silent_start"));
 }
 
+/// Demands: M9.1.
 #[test]
 fn a_request_right_behind_synchronisation_is_served_and_ours_waits() {
     let request = r#"{"requestId":0,"type":"request","serviceId":1,"args":[]}"#;

@@ -131,6 +131,7 @@ fn assert_all_there(net: &Net, whole: &[MemoryStore], of: &str) {
     }
 }
 
+/// Demands: M9.10.
 #[test]
 fn a_connection_that_is_lost_after_any_message_costs_nothing_but_time() {
     for parallel in [1, 4] {
@@ -145,6 +146,7 @@ fn a_connection_that_is_lost_after_any_message_costs_nothing_but_time() {
     }
 }
 
+/// Demands: M9.7.
 #[test]
 fn a_store_that_fails_at_any_question_loses_nothing() {
     for parallel in [1, 4] {

@@ -201,6 +201,7 @@ fn the_digest_is_a_function_of_the_list_alone() {
     assert_ne!(again["stamp"], first["stamp"]);
 }
 
+/// Demands: MX.1.
 #[test]
 fn malformed_and_forged_cursors_get_everything() {
     let (store, _) = notes(3);
@@ -246,6 +247,7 @@ fn an_exporter_without_extensions_does_not_know_the_service() {
     assert!(asked.ask(2, &json!([])).contains("unversioned"));
 }
 
+/// Demands: MX.1, MX.2.
 #[test]
 fn what_is_granted_again_or_in_another_shape_is_new() {
     let (store, hashes) = notes(2);
@@ -347,6 +349,7 @@ fn asked(puppet: &mut Puppet) -> Vec<u64> {
     requests.into_iter().map(|(service, _)| service).collect()
 }
 
+/// Demands: MX.4, MX.5.
 #[test]
 fn what_cannot_be_taken_is_pending_and_tried_again_while_the_cursor_goes_on() {
     let mut puppet = Puppet::new(config());
@@ -411,6 +414,7 @@ fn what_cannot_be_taken_is_pending_and_tried_again_while_the_cursor_goes_on() {
     assert_eq!(pending(kept(&mut puppet.ours.store).as_ref()), 0);
 }
 
+/// Demands: MX.4, MX.5.
 #[test]
 fn with_too_many_pending_the_cursor_stays() {
     let mut few = config();
@@ -443,6 +447,7 @@ fn with_too_many_pending_the_cursor_stays() {
     assert_eq!(pending(last.as_ref()), 1);
 }
 
+/// Demands: MX.7.
 #[test]
 fn a_peer_that_does_not_know_it_is_asked_for_all_and_nothing_is_forgotten() {
     let before = {
@@ -538,6 +543,7 @@ fn sends_cursor(puppet: &mut Puppet) -> bool {
     }
 }
 
+/// Demands: MX.6.
 #[test]
 fn a_round_is_without_cursor_after_a_day_and_whenever_what_was_settled_may_not_be() {
     const DAY: u64 = 24 * 60 * 60 * 1_000;
@@ -635,6 +641,7 @@ fn add(world: &mut World, n: usize) {
     }
 }
 
+/// Demands: MX.4.
 #[test]
 fn a_crash_before_or_behind_any_write_of_either_side_loses_nothing() {
     let mut whole = world();
@@ -677,6 +684,7 @@ fn a_crash_before_or_behind_any_write_of_either_side_loses_nothing() {
     }
 }
 
+/// Demands: MX.3.
 #[test]
 fn a_restored_backup_of_either_side_gets_all_again() {
     let mut world = world();
@@ -705,6 +713,7 @@ fn a_restored_backup_of_either_side_gets_all_again() {
     assert_eq!(world.lists.first().map(|list| list.0), Some(true));
 }
 
+/// Demands: MX.3, MX.1.
 #[test]
 fn a_lost_journal_and_a_clock_that_goes_back_lose_nothing() {
     let mut world = world();

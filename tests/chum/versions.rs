@@ -84,6 +84,8 @@ fn a_first_version_becomes_an_edge_with_its_own_time() {
 }
 
 /// The edge that an importer makes of a version comes back, and is nothing new.
+///
+/// Demands: M9.8.
 #[test]
 fn a_version_that_comes_back_is_nothing_new() {
     let versions = [(doc("d", "one"), 5_000), (doc("d", "two"), 6_000)];
@@ -176,6 +178,8 @@ fn a_merge_is_listed_last() {
 
 /// Stored and merged are two things: a node that was stored, and the head not moved, is merged when it is offered
 /// again.
+///
+/// Demands: M9.7.
 #[test]
 fn a_node_that_is_stored_and_not_merged_is_merged_at_the_next_connection() {
     let of_a = [(tagged("a", &["a"]), 1), (tagged("a2", &["a2"]), 2)];
@@ -202,6 +206,8 @@ fn a_node_that_is_stored_and_not_merged_is_merged_at_the_next_connection() {
 }
 
 /// Somebody else writes a version between the look at the head and the merge.
+///
+/// Demands: M9.7.
 #[test]
 fn a_merge_that_meets_another_head_is_made_again() {
     let of_a = [(tagged("a", &["a"]), 1)];
@@ -381,6 +387,7 @@ fn without_order(version: &Version) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
+    /// Demands: M9.8.
     #[test]
     fn a_merge_is_commutative_idempotent_and_absorbing(
         x in any_version(false),
@@ -395,6 +402,8 @@ proptest! {
 
     /// In which order three are joined matters for the order of items alone, as long as nothing is missing in one of
     /// them: of what is missing it is not known when it was.
+    ///
+    /// Demands: M9.8.
     #[test]
     fn a_merge_is_associative_where_nothing_is_missing(
         x in any_version(true),

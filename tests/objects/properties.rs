@@ -310,6 +310,7 @@ proptest! {
         prop_assert_eq!(case.recipes.write(&object), Ok(text));
     }
 
+    /// Demands: M7.1.
     #[test]
     fn a_changed_text_is_refused_or_the_one_text_of_another(
         case in case(),
@@ -323,6 +324,7 @@ proptest! {
         }
     }
 
+    /// Demands: M7.3.
     #[test]
     fn any_text_is_read_or_refused(case in case(), text in any::<String>(), inner in any::<String>()) {
         is_refused_or_itself(&case.recipes, &text);
@@ -353,6 +355,8 @@ proptest! {
 }
 
 /// The smallest changes to every known type's texts, one at each place.
+///
+/// Demands: M7.1.
 #[test]
 fn every_single_change_of_a_recorded_text_is_refused_or_another_text() {
     let recipes = crate::types::recipes();

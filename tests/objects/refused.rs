@@ -297,6 +297,7 @@ fn a_reader_refuses_collections() {
     }
 }
 
+/// Demands: M7.2.
 #[test]
 fn limits_hold() {
     let recipes = recipes();
@@ -323,6 +324,7 @@ fn limits_hold() {
     );
 }
 
+/// Demands: M0.2.
 #[test]
 fn faults_repeat_nothing_of_the_object() {
     let secret = "c0ffee";

@@ -4,6 +4,7 @@ use crate::bench::*;
 
 pub(crate) const CHUNK: usize = 16 * 1024;
 
+/// Demands: M2.5.
 #[test]
 fn a_slow_reader_stops_its_partner_alone_and_memory_stays_bounded() {
     // A window that is smaller than the backlog: it takes several to catch up.

@@ -3,6 +3,7 @@
 use crate::bench::*;
 use crate::listener::spare_listener;
 
+/// Demands: M2.1.
 #[test]
 fn race_handover_burst() {
     // The relay puts both out back to back; the listener takes the first and leaves the second to the handshake,
@@ -36,6 +37,7 @@ fn race_handover_burst() {
     }
 }
 
+/// Demands: M2.1.
 #[test]
 fn race_handover_answer_early() {
     // The answer comes before the driver has reported the request as sent, even before it polled it.
@@ -61,6 +63,7 @@ fn race_handover_answer_early() {
     }
 }
 
+/// Demands: M2.2.
 #[test]
 fn race_ping_in_flight() {
     let mut bench = Bench::new();
@@ -77,6 +80,7 @@ fn race_ping_in_flight() {
     assert_eq!(bench.got(initiator), [READY], "no pong in the stream");
 }
 
+/// Demands: M2.2.
 #[test]
 fn race_unasked_pong() {
     // Before any ping.
@@ -119,6 +123,7 @@ fn race_unasked_pong() {
     }
 }
 
+/// Demands: M2.3.
 #[test]
 fn race_spare_dies_at_handover() {
     // While it is waited for its pong, by a close, an error, a wrong word or silence; and when the request did not
@@ -190,6 +195,7 @@ fn what_was_sent_before_the_handover_and_drained_after_it_is_no_proof_that_the_r
     assert_eq!(bench.got(next), [HANDOVER.to_string(), request(&key)]);
 }
 
+/// Demands: M2.3.
 #[test]
 fn when_the_last_spare_dies_the_initiator_is_refused() {
     let mut bench = Bench::new();
@@ -223,6 +229,7 @@ fn a_listener_that_got_the_request_and_closes_has_refused_it() {
     assert_eq!(bench.got(next), [""; 0]);
 }
 
+/// Demands: M2.4.
 #[test]
 fn race_two_initiators_one_spare() {
     for ping_in_flight in [false, true] {

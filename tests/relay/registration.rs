@@ -76,6 +76,7 @@ fn a_pong_at_the_very_limit_is_in_time_and_none_is_the_end() {
     assert_eq!(bench.closed_with(initiator), Some(NOBODY));
 }
 
+/// Demands: M1.2.
 #[test]
 fn wrong_answers_to_the_challenge_are_refused() {
     let key = key_pair(7);
@@ -105,6 +106,7 @@ fn wrong_answers_to_the_challenge_are_refused() {
     }
 }
 
+/// Demands: M1.1.
 #[test]
 fn a_listener_key_of_small_order_is_refused() {
     let mut bench = Bench::new();

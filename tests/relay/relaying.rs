@@ -3,6 +3,7 @@
 use crate::bench::*;
 use crate::recordings::offered;
 
+/// Demands: M2.1.
 #[test]
 fn what_the_initiator_sends_early_is_relayed_in_order() {
     let mut bench = Bench::new();

@@ -2,6 +2,7 @@
 
 use crate::bench::*;
 
+/// Demands: M0.3.
 #[test]
 fn each_step_has_its_time_limit() {
     let key = key_pair(7);

@@ -165,6 +165,8 @@ fn texts_of_errors_are_cut() {
 }
 
 /// The wrong kind of answer fails the request; the sender is told where chunks may follow.
+///
+/// Demands: M8.1.
 #[test]
 fn the_wrong_kind_of_answer() {
     let data = r#"{"responseId":0,"type":"data","data":{"hash":"8d97","status":"new"}}"#;
@@ -223,6 +225,8 @@ fn answers_to_nothing_are_ignored() {
 }
 
 /// What is no JSON for us, but names a request, must not let that request hang; and no other one fails.
+///
+/// Demands: M8.2.
 #[test]
 fn texts_that_cannot_be_parsed_fail_their_request() {
     for text in [

@@ -216,6 +216,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
+    /// Demands: M8.2.
     #[test]
     fn nothing_harms_but_its_own_request(inputs in vec(input(), 1..60)) {
         let mut world = World::new();

@@ -20,6 +20,7 @@ fn limit(id: u64) -> String {
     )
 }
 
+/// Demands: M8.3.
 #[test]
 fn open_requests_and_streams() {
     let mut bench = with(|config| (config.requests, config.streams) = (3, 1));
@@ -34,6 +35,7 @@ fn open_requests_and_streams() {
     assert_eq!(bench.ask(Want::Stream), RequestId(3));
 }
 
+/// Demands: M8.3, M8.5.
 #[test]
 fn served_requests_and_streams() {
     let mut bench = with(|config| (config.served, config.streams_served) = (2, 1));
@@ -58,6 +60,8 @@ fn served_requests_and_streams() {
 }
 
 /// A text over a limit is not parsed, but whom it concerns learns of it; nobody else does.
+///
+/// Demands: M8.3.
 #[test]
 fn long_deep_and_wide_texts() {
     let long = format!(r#""{}""#, "x".repeat(1000));
@@ -159,6 +163,8 @@ fn long_files() {
 }
 
 /// What is not polled is bounded, in each kind of message.
+///
+/// Demands: M8.3.
 #[test]
 fn bytes_that_wait() {
     let mut bench = with(|config| config.buffered_bytes = 10_000);
@@ -196,6 +202,7 @@ fn bytes_that_wait() {
     assert_eq!(bench.told(), [answered(3, 1)]);
 }
 
+/// Demands: M8.4.
 #[test]
 fn requests_have_a_time_limit() {
     for (want, notices) in [(Want::Value, 0), (Want::Stream, 1)] {
@@ -215,6 +222,7 @@ fn requests_have_a_time_limit() {
     }
 }
 
+/// Demands: M8.4.
 #[test]
 fn streams_have_a_time_limit_from_chunk_to_chunk() {
     let mut bench = Bench::asking(&[Want::Stream]);
@@ -279,6 +287,7 @@ fn the_end_of_the_connection_ends_everything() {
     assert_eq!(bench.rpc.stats().empty_chunks, 0);
 }
 
+/// Demands: M0.2.
 #[test]
 fn codes_are_distinct_and_no_sentence_repeats_contents() {
     let all = [

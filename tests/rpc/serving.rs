@@ -135,6 +135,7 @@ fn arguments() {
     assert_eq!(bench.rpc.served_requests(), 0);
 }
 
+/// Demands: M8.5.
 #[test]
 fn every_answer_byte_for_byte() {
     let mut bench = Bench::new();

@@ -247,6 +247,8 @@ fn malformed_and_mixed_streams_fail_and_the_sender_is_told_once() {
 }
 
 /// A chunk for a number that was never asked for opens nothing.
+///
+/// Demands: M8.1.
 #[test]
 fn chunks_for_nothing_are_dropped_and_counted() {
     let mut bench = Bench::asking(&[Want::Stream]);

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use chumwire::channel::Channel;
-use chumwire::crypto::{KeyPair, PublicKey};
-use chumwire::crypto::{Nacl, Random, Static};
+use chumwire::crypto::{Instance, KeyPair, Nacl, PublicKey, Random, Static};
 use chumwire::fault::{CloseReason, Fault};
-use chumwire::handshake::{HandshakeConfig, Handshaken, Initiator};
+use chumwire::handshake::{Acceptor, Arrival, Asked, HandshakeConfig, Handshaken, Initiator};
 use chumwire::io::{ConnId, Effect, Kind, Machine, Message, Output, Source};
 use chumwire::node::{Event, Node};
 use chumwire::time::Now;
@@ -124,6 +123,45 @@ impl Tester {
             }
         }
         let Some(Handshaken { channel, .. }) = initiator.finish() else {
+            panic!("it is done")
+        };
+        Self { conn, channel }
+    }
+
+    /// Answers what the node has dialled, with `own` as its key, and goes through the handshake.
+    pub(crate) fn answer(
+        bench: &mut Bench,
+        now: Now,
+        conn: ConnId,
+        own: KeyPair<Instance>,
+        seed: u8,
+    ) -> Self {
+        let (config, random) = (HandshakeConfig::default(), Random::new([seed; 32]));
+        let arrival = Arrival::Direct;
+        let mut acceptor =
+            Acceptor::<Nacl>::new(now, config, vec![own], Vec::new(), random, arrival);
+        bench.drain(now);
+        let mut bytes = Vec::new();
+        loop {
+            match acceptor.poll(&mut bytes) {
+                Some(Output::Send(Kind::Text)) => {
+                    let text = std::str::from_utf8(&bytes).expect("a text");
+                    bench.message(now, conn, Message::Text(text));
+                }
+                Some(Output::Send(Kind::Binary)) => {
+                    bench.message(now, conn, Message::Binary(&bytes));
+                }
+                Some(Output::Event(Asked::Request(_))) => {}
+                Some(Output::Event(Asked::Done)) => break,
+                Some(other) => panic!("{other:?}"),
+                None => {
+                    for message in bench.take(conn) {
+                        acceptor.message(now, borrowed(&message));
+                    }
+                }
+            }
+        }
+        let Some(Handshaken { channel, .. }) = acceptor.finish() else {
             panic!("it is done")
         };
         Self { conn, channel }

@@ -87,6 +87,7 @@ fn the_table_of_the_documents_is_the_catalogue() {
     assert_eq!(set.len(), names.len(), "no name is used twice");
 }
 
+/// Demands: M1.4.
 #[test]
 fn a_seed_gives_the_same_run_again_and_so_does_its_schedule() {
     for scenario in catalogue() {

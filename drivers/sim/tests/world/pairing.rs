@@ -315,6 +315,7 @@ fn a_revoked_token_is_refused() {
     }
 }
 
+/// Demands: M6.1.
 #[test]
 fn a_token_is_used_once() {
     for via in WAYS {
@@ -374,6 +375,7 @@ fn an_unknown_target_is_refused() {
     }
 }
 
+/// Demands: M0.1.
 #[test]
 fn hex_in_upper_case_and_unknown_members_are_taken() {
     let mut world = jittery::<Insecure>(8);

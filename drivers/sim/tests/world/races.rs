@@ -10,6 +10,7 @@ use chumwire_sim::{Insecure, Side, World};
 
 use crate::common::{LONG, Who, config, ends, jittery, join, last_code};
 
+/// Demands: M0.4.
 #[test]
 fn from_outside_all_bad_frames_look_alike() {
     let text = r#"{"command":"connection_group","connectionGroupName":"pairing"}"#;

@@ -269,6 +269,7 @@ fn scenarios(step: Step) -> Vec<Scenario> {
     }
 }
 
+/// Demands: M0.3.
 #[test]
 fn a_silent_peer_ends_at_every_step_by_name() {
     for step in Step::ALL {
