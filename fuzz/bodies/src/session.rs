@@ -4,21 +4,21 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arbitrary::Arbitrary;
-use chumwire::crypto::{Nacl, PublicKey, Random, Secret, Static};
-use chumwire::establish::{Group, OnRecord, Surroundings};
-use chumwire::fault::{TokenFault, Why};
+use chumwire::crypto::{Nacl, Random};
+use chumwire::establish::Group;
+use chumwire::handshake::Arrival;
 use chumwire::io::{Closed, Kind, NotStored, Output};
 use chumwire::objects::PersonId;
 use chumwire::session::{Opening, Session, SessionConfig, SessionEvent};
-use chumwire::handshake::Arrival;
 use chumwire::time::{Micros, Now};
 
-use crate::people::{ALICE, BOB, TOKEN, invitation};
-use crate::{MadeUp, borrowed};
+use crate::people::{alice, bob, invitation};
+use crate::said::{MadeUp, borrowed};
+use crate::stub::Stub;
 
 /// What happens next. The flag is whom it happens to: the acceptor, or else the initiator.
 #[derive(Arbitrary, Debug)]
-pub enum SessionAction {
+pub(crate) enum SessionAction {
     /// The next message arrives.
     Deliver(bool),
     /// Several messages arrive on both sides.
@@ -41,34 +41,6 @@ pub enum SessionAction {
     Store(bool, bool),
     /// The embedder says something.
     Send(bool, u8),
-}
-
-struct Stub(bool);
-
-impl Surroundings for Stub {
-    fn admit(&mut self, _: Now, _: &PublicKey<Static>, _: &Group, _: bool) -> Result<(), Why> {
-        Ok(())
-    }
-
-    fn on_record(&self, _: PersonId) -> Option<OnRecord> {
-        None
-    }
-
-    fn challenge_sent(&mut self, _: &Secret<64>) {}
-
-    fn challenge_answered(&mut self) {}
-
-    fn is_own_challenge(&mut self, _: &Secret<64>) -> bool {
-        false
-    }
-
-    fn present_token(&mut self, _: Now, token: &str, _: PersonId) -> Result<(), TokenFault> {
-        if self.0 && token == TOKEN {
-            Ok(())
-        } else {
-            Err(TokenFault::Unknown)
-        }
-    }
 }
 
 struct Side {
@@ -105,34 +77,36 @@ impl Side {
 }
 
 /// Both roles, and somebody who alters, loses, repeats and makes up what passes between them.
-pub fn session(actions: Vec<SessionAction>) {
+pub(crate) fn session(actions: Vec<SessionAction>) {
     let (mut now, config) = (Now::default(), SessionConfig::default);
+    let (own_of_bob, own_of_alice) = (bob::<Nacl>(), alice::<Nacl>());
     let opening = Opening {
-        own: BOB.instance_key().used_as(),
-        target: ALICE.instance_key().public(),
+        own: own_of_bob.instance_key().used_as(),
+        target: own_of_alice.instance_key().public(),
         group: Group::Pairing,
-        token: Some(invitation().token().clone()),
+        token: Some(invitation::<Nacl>().token().clone()),
     };
     let (of_bob, of_alice) = (Random::new([3; 32]), Random::new([4; 32]));
-    let bob = Session::initiator(now, config(), Arc::new(BOB.clone()), of_bob, opening);
-    let alice = Session::acceptor(
+    let initiator =
+        Session::initiator(now, config(), Arc::new(own_of_bob.clone()), of_bob, opening);
+    let acceptor = Session::acceptor(
         now,
         config(),
-        Arc::new(ALICE.clone()),
+        Arc::new(own_of_alice.clone()),
         of_alice,
         Arrival::Direct,
     );
-    let side = |session, other, holds| Side {
+    let side = |session, other, node| Side {
         session,
-        node: Stub(holds),
+        node,
         other,
         to_come: VecDeque::new(),
         ended: false,
         stores: true,
     };
     let mut sides = [
-        side(bob, ALICE.person_id(), false),
-        side(alice, BOB.person_id(), true),
+        side(initiator, alice::<Nacl>().person_id(), Stub::default()),
+        side(acceptor, bob::<Nacl>().person_id(), Stub::with_token()),
     ];
     for action in actions.iter().take(200) {
         let [bob, alice] = &mut sides;

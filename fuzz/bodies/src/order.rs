@@ -10,7 +10,7 @@ use chumwire::time::{Micros, Now};
 
 /// What happens next.
 #[derive(Arbitrary, Debug)]
-pub enum OrderAction {
+pub(crate) enum OrderAction {
     /// A frame arrives; it may have come before.
     Arrives(u8),
     /// A frame arrives altered.
@@ -31,7 +31,7 @@ fn channel(role: Role, window: u8) -> Channel<Nacl> {
 }
 
 /// What is read is what was said, in its order, however it came.
-pub fn order(window: u8, actions: Vec<OrderAction>) {
+pub(crate) fn order(window: u8, actions: Vec<OrderAction>) {
     let mut now = Now::default();
     let mut from = channel(Role::Acceptor, 0);
     let mut frames = Vec::new();

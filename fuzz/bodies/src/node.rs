@@ -3,19 +3,20 @@
 use std::collections::VecDeque;
 
 use arbitrary::Arbitrary;
-use chumwire::crypto::Nacl;
+use chumwire::crypto::Suite;
 use chumwire::establish::Group;
 use chumwire::io::{Closed, ConnId, Effect, Kind, Machine, NotStored, Source, StoreId};
 use chumwire::node::{Node, NodeConfig};
+use chumwire::objects::PersonId;
 use chumwire::pairing::Invitation;
 use chumwire::time::{Micros, Millis, Now};
 
-use crate::people::{ALICE, BOB};
-use crate::{MadeUp, borrowed};
+use crate::people::{alice, bob};
+use crate::said::{MadeUp, borrowed};
 
 /// What happens next. A first flag is whom it happens to: alice, who invites, or else bob.
 #[derive(Arbitrary, Debug)]
-pub enum NodeAction {
+pub(crate) enum NodeAction {
     /// Bob uses an invitation of alice's.
     Join,
     /// So many messages arrive on both sides.
@@ -44,13 +45,36 @@ pub enum NodeAction {
     Send(bool, u8, MadeUp),
     /// The embedder ends things.
     End(bool, u8),
+    /// Nobody polls any more, or again.
+    Hold(bool),
+    /// What is sent does not leave any more, or again.
+    Slow(bool),
 }
 
 type Wire = (ConnId, (Kind, Vec<u8>));
 
-struct Side {
-    node: Node<Nacl>,
+struct Side<S: Suite> {
+    node: Node<S>,
     to_come: VecDeque<Wire>,
+    slow: bool,
+}
+
+impl<S: Suite> Side<S> {
+    fn message(&mut self, now: Now, conn: ConnId, message: &(Kind, Vec<u8>)) {
+        // Only one that is not polled is ever full, and this one has ticked at this moment.
+        let before = self.node.clone();
+        if self.node.message(now, conn, borrowed(message)).is_err() {
+            assert!(before == self.node, "Full changes nothing");
+        }
+    }
+}
+
+/// The person whom one knows.
+fn other_than<S: Suite>(is_alice: bool) -> PersonId {
+    match is_alice {
+        true => bob::<S>().person_id(),
+        false => alice::<S>().person_id(),
+    }
 }
 
 /// Their connections: bob's number of each, and alice's.
@@ -60,7 +84,7 @@ type Links = Vec<[ConnId; 2]>;
 const URL: &str = "ws://in.memory";
 
 /// A whole pairing between two nodes, disturbed.
-pub fn node(actions: Vec<NodeAction>) {
+pub(crate) fn node<S: Suite>(actions: Vec<NodeAction>) {
     let mut now = Now {
         mono: Micros::secs(1),
         wall: Millis(5_000),
@@ -69,36 +93,40 @@ pub fn node(actions: Vec<NodeAction>) {
         let mut config = NodeConfig::new(identity.clone());
         config.serve = [Group::Chum].into();
         config.url = Some(URL.into());
-        Side {
+        Side::<S> {
             node: Node::new(config, [seed; 32], now).expect("a good configuration"),
             to_come: VecDeque::new(),
+            slow: false,
         }
     };
-    let mut sides = [side(&BOB, 3), side(&ALICE, 4)];
+    let mut sides = [side(bob::<S>(), 3), side(alice::<S>(), 4)];
     let invitation = sides[1]
         .node
         .invite(now, Micros::secs(60), URL)
         .expect("an invitation");
     let mut links = Links::new();
+    let mut held = false;
     for action in actions.iter().take(200) {
+        if let NodeAction::Hold(on) = action {
+            held = *on;
+        }
         act(&mut sides, &mut now, &mut links, &invitation, action);
-        drain(&mut sides, now, &mut links);
-        let [bob, alice] = &sides;
-        assert!(
-            bob.node
-                .contacts()
-                .all(|c| c.person_id == ALICE.person_id())
-        );
-        assert!(
-            alice
-                .node
-                .contacts()
-                .all(|c| c.person_id == BOB.person_id())
-        );
+        if !held {
+            drain(&mut sides, now, &mut links);
+        }
+        for (side, other) in sides.iter().zip([alice::<S>(), bob::<S>()]) {
+            assert_eq!(side.node.self_check(), Ok(()), "the tables agree");
+            let mut contacts = side.node.contacts();
+            let due = other.person_id();
+            assert!(
+                contacts.all(|contact| contact.person_id == due),
+                "nobody poses as another"
+            );
+        }
     }
 }
 
-fn drain(sides: &mut [Side; 2], now: Now, links: &mut Links) {
+fn drain<S: Suite>(sides: &mut [Side<S>; 2], now: Now, links: &mut Links) {
     let mut bytes = Vec::new();
     for of in [0, 1, 0] {
         while let Some(effect) = sides[of].node.poll(&mut bytes) {
@@ -112,7 +140,9 @@ fn drain(sides: &mut [Side; 2], now: Now, links: &mut Links) {
                     }
                 }
                 Effect::Send { conn, kind } => {
-                    sides[of].node.drained(now, conn);
+                    if !sides[of].slow {
+                        sides[of].node.drained(now, conn);
+                    }
                     if let Some(link) = links.iter().find(|link| link[of] == conn) {
                         sides[1 - of]
                             .to_come
@@ -131,8 +161,8 @@ fn drain(sides: &mut [Side; 2], now: Now, links: &mut Links) {
     }
 }
 
-fn act(
-    sides: &mut [Side; 2],
+fn act<S: Suite>(
+    sides: &mut [Side<S>; 2],
     now: &mut Now,
     links: &mut Links,
     invitation: &Invitation,
@@ -146,7 +176,7 @@ fn act(
             for n in 0..*count % 40 {
                 let side = &mut sides[usize::from(n % 2 == 0)];
                 if let Some((conn, message)) = side.to_come.pop_front() {
-                    let _ = side.node.message(*now, conn, borrowed(&message));
+                    side.message(*now, conn, &message);
                 }
                 drain(sides, *now, links);
             }
@@ -158,12 +188,11 @@ fn act(
                 if let Some(byte) = bytes.get_mut(usize::from(*at) % length) {
                     *byte ^= by;
                 }
-                let _ = side.node.message(*now, conn, borrowed(&(kind, bytes)));
+                side.message(*now, conn, &(kind, bytes));
             }
         }
         A::Inject(to, n, message) => {
-            let node = &mut sides[usize::from(*to)].node;
-            let _ = node.message(*now, conn(n), borrowed(&message.wire()));
+            sides[usize::from(*to)].message(*now, conn(n), &message.wire());
         }
         A::Accept(by) => drop(sides[usize::from(*by)].node.accept(*now, Source::Unknown)),
         A::Time(by) => {
@@ -203,11 +232,7 @@ fn act(
                 .listen(*now, on.then_some("wss://relay.example"));
         }
         A::Connect(of) => {
-            let other = if *of {
-                BOB.person_id()
-            } else {
-                ALICE.person_id()
-            };
+            let other = other_than::<S>(*of);
             let _ = sides[usize::from(*of)]
                 .node
                 .connect(*now, other, Group::Chum);
@@ -222,15 +247,13 @@ fn act(
                 0 => node.close(*now, conn(&(n / 4))),
                 1 => drop(node.revoke_all(*now)),
                 2 => {
-                    let other = if *of {
-                        BOB.person_id()
-                    } else {
-                        ALICE.person_id()
-                    };
+                    let other = other_than::<S>(*of);
                     let _ = node.forget(*now, other);
                 }
                 _ => node.shutdown(*now),
             }
         }
+        A::Hold(_) => {}
+        A::Slow(on) => sides.iter_mut().for_each(|side| side.slow = *on),
     }
 }
