@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod book;
+mod channels;
 mod chum;
 mod codecs;
 mod frames;
@@ -18,9 +19,12 @@ mod people;
 mod relay;
 mod rpc;
 mod said;
+mod schedules;
 mod session;
 mod store;
 mod stub;
+mod sync;
 mod table;
+mod trace;
 
 pub use table::{TARGETS, Target, run};

@@ -149,14 +149,14 @@ fn json(u: &mut Unstructured<'_>, depth: u8) -> Result<serde_json::Value> {
         4 => text(u)?.into(),
         5 => {
             let mut items = Vec::new();
-            while u.ratio(1, 2)? {
+            while !u.is_empty() && u.ratio(1, 2)? {
                 items.push(json(u, depth - 1)?);
             }
             items.into()
         }
         _ => {
             let mut members = serde_json::Map::new();
-            while u.ratio(1, 2)? {
+            while !u.is_empty() && u.ratio(1, 2)? {
                 members.insert(text(u)?, json(u, depth - 1)?);
             }
             members.into()
@@ -167,7 +167,7 @@ fn json(u: &mut Unstructured<'_>, depth: u8) -> Result<serde_json::Value> {
 fn value(u: &mut Unstructured<'_>, kind: &Kind) -> Result<Value> {
     let items = |u: &mut Unstructured<'_>, item: &Kind| -> Result<Value> {
         let mut items = Vec::new();
-        while u.ratio(2, 3)? && items.len() < 8 {
+        while items.len() < 8 && !u.is_empty() && u.ratio(2, 3)? {
             items.push(value(u, item)?);
         }
         Ok(Value::List(items))
@@ -186,7 +186,7 @@ fn value(u: &mut Unstructured<'_>, kind: &Kind) -> Result<Value> {
         Kind::Array(item) | Kind::Bag(item) | Kind::Set(item) => items(u, item)?,
         Kind::Map { key, value: entry } => {
             let mut entries = Vec::new();
-            while u.ratio(2, 3)? && entries.len() < 8 {
+            while entries.len() < 8 && !u.is_empty() && u.ratio(2, 3)? {
                 entries.push((value(u, key)?, value(u, entry)?));
             }
             Value::Map(entries)

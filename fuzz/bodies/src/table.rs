@@ -5,7 +5,8 @@ use chumwire::crypto::Nacl;
 use chumwire_sim::Insecure;
 
 use crate::{
-    book, chum, codecs, frames, lists, machines, node, objects, order, relay, rpc, session,
+    book, channels, chum, codecs, frames, lists, machines, node, objects, order, relay, rpc,
+    schedules, session, sync, trace,
 };
 
 /// A fuzz target.
@@ -47,6 +48,12 @@ targets! {
     "boxes": "a box with its nonce, and bits to turn in one"
         => "both suites say the same; only the box itself opens",
         codecs::boxes;
+    "channels": "two who write into one channel, at any times and whatever else, and meet"
+        => "both come to one list; nobody makes versions for ever; stores are whole",
+        |bytes| with(bytes, channels::channels);
+    "checkpoint": "an exploration that was put away, changed"
+        => "it is refused, or is another one",
+        |bytes| with(bytes, schedules::checkpoint);
     "chum": "two stores, CHUM in both directions, and somebody between who knows all hashes"
         => "stores are whole; what is not granted stays; deadlines move; the end is the end",
         |bytes| with(bytes, |actions: Vec<_>| chum::chum(chum::Of::Both, &actions));
@@ -68,6 +75,9 @@ targets! {
     "handshake_real": "the same, real cryptography"
         => "the same",
         |bytes| with(bytes, machines::handshake::<Nacl>);
+    "history": "a schedule of a play of the explorer, with up to two faults"
+        => "the model finds nothing wrong after any move",
+        |bytes| with(bytes, schedules::history);
     "importer": "the importer of CHUM, an exporter that lies, and a store that is late or fails"
         => "the store is whole after every write; deadlines move; the end is the end",
         |bytes| with(bytes, |actions: Vec<_>| chum::chum(chum::Of::Importer, &actions));
@@ -116,9 +126,18 @@ targets! {
     "rpc": "two machines of requests and answers, and somebody between"
         => "each request ends once; all is bounded; deadlines move; `Full` changes nothing",
         |bytes| with(bytes, rpc::rpc);
+    "scene": "the choices of a scenario of the simulator, with any faults"
+        => "the invariants of the simulator, and what the scenario requires",
+        |bytes| with(bytes, schedules::scene);
     "session": "two sessions that pair, real cryptography, and somebody between"
         => "a fault is the last word; deadlines move; nobody poses as another",
         |bytes| with(bytes, session::session);
+    "sync": "two whole instances that have paired, a bad connection, stores that are late or fail"
+        => "the tables agree; stores are whole; deadlines move; a shutdown ends it",
+        |bytes| with(bytes, sync::sync);
+    "trace": "a recorded trace with lines changed, or anything"
+        => "what is read is written back as itself; drawing, explaining and replaying do no harm",
+        |bytes| with(bytes, trace::trace);
     "versions": "three versions of a thing, and their nodes"
         => "the order of merges makes no difference; merging again changes nothing",
         |bytes| with(bytes, lists::versions);
