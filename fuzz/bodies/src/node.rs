@@ -124,6 +124,21 @@ pub(crate) fn node<S: Suite>(actions: Vec<NodeAction>) {
             );
         }
     }
+    for side in &mut sides {
+        side.slow = false;
+        side.node.shutdown(now);
+    }
+    for _ in 0..40 {
+        drain(&mut sides, now, &mut links);
+        let due = sides.iter().filter_map(|side| side.node.deadline());
+        let Some(due) = due.map(|due| due.at).min() else {
+            break;
+        };
+        now.mono = now.mono.max(due);
+        sides.iter_mut().for_each(|side| side.node.tick(now));
+    }
+    let mut idle = sides.iter().map(|side| side.node.is_idle());
+    assert!(idle.all(|is_idle| is_idle), "a shutdown ends it");
 }
 
 fn drain<S: Suite>(sides: &mut [Side<S>; 2], now: Now, links: &mut Links) {

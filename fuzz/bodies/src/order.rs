@@ -46,14 +46,13 @@ pub(crate) fn order(window: u8, actions: Vec<OrderAction>) {
     for action in &actions {
         match action {
             OrderAction::Arrives(n) => {
-                let frame = &frames[usize::from(n % FRAMES)];
-                let _ = to.message(now, Message::Binary(frame));
+                arrives(&mut to, now, &frames[usize::from(n % FRAMES)]);
             }
             OrderAction::Altered(n, at, by) => {
                 let mut frame = frames[usize::from(n % FRAMES)].clone();
                 let length = frame.len();
                 frame[usize::from(*at) % length] ^= by;
-                let _ = to.message(now, Message::Binary(&frame));
+                arrives(&mut to, now, &frame);
             }
             OrderAction::Time(by) => {
                 now.mono = now.mono + Micros::millis((*by).into());
@@ -70,5 +69,12 @@ pub(crate) fn order(window: u8, actions: Vec<OrderAction>) {
         let stats = to.order();
         assert!(stats.held <= usize::from(window) && stats.held <= limits::REORDER_WINDOW);
         assert!(stats.held_bytes <= limits::HELD && stats.duplicates <= limits::DUPLICATES);
+    }
+}
+
+fn arrives(to: &mut Channel<Nacl>, now: Now, frame: &[u8]) {
+    let before = to.clone();
+    if to.message(now, Message::Binary(frame)).is_err() {
+        assert!(before == *to, "Full changes nothing");
     }
 }

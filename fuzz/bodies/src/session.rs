@@ -72,7 +72,12 @@ impl Side {
     }
 
     fn message(&mut self, now: Now, message: &(Kind, Vec<u8>)) {
-        let _ = self.session.message(now, borrowed(message), &mut self.node);
+        let before = self.session.clone();
+        let taken = self.session.message(now, borrowed(message), &mut self.node);
+        assert!(
+            taken.is_ok() || before == self.session,
+            "Full changes nothing"
+        );
     }
 }
 
