@@ -81,7 +81,8 @@ impl Writer {
 
     fn says(&mut self, at: u8) {
         let head = head(&self.store);
-        let text = format!("{} at {at}", self.name);
+        // Two messages of one text and one moment are one.
+        let text = format!("{} {} at {at}", self.name, self.made.len());
         let said = say(&RECIPES, self.own, &text, Millis(at.into()), head).expect("a message");
         for (reference, text) in said.texts {
             let read = RECIPES.read(&text, &ReadLimits::default());

@@ -9,12 +9,13 @@ use chumwire::crypto::{Nacl, Random, Suite};
 use chumwire::establish::{EstablishConfig, Established, Establishment, Group};
 use chumwire::fault::CloseReason;
 use chumwire::handshake::{Acceptor, Arrival, HandshakeConfig, Initiator};
-use chumwire::io::{Kind, NotStored, Output};
-use chumwire::pairing::{Pairing, PairingConfig, PairingEvent};
-use chumwire::time::{Deadline, Micros, Now};
+use chumwire::io::NotStored;
+use chumwire::pairing::{Pairing, PairingConfig};
+use chumwire::time::{Micros, Now};
 
+use crate::one::{Handshake, One, Out, Wire};
 use crate::people::{alice, bob, invitation};
-use crate::said::{Edit, MadeUp, borrowed};
+use crate::said::{Edit, MadeUp};
 use crate::stub::Stub;
 
 /// What happens next. A first flag is whom it happens to: the acceptor, or else the initiator.
@@ -44,132 +45,6 @@ pub(crate) enum Between {
     Stored(bool, bool),
     /// It is polled.
     Poll(bool),
-}
-
-/// A message with its content.
-type Wire = (Kind, Vec<u8>);
-
-/// What a machine puts out.
-enum Out {
-    Send(Kind),
-    Fault(chumwire::fault::Fault),
-    /// It has what it wanted.
-    Done,
-    Store,
-    Other,
-}
-
-/// A machine of one connection.
-trait One: Clone + PartialEq {
-    fn message(&mut self, now: Now, message: &Wire, node: &mut Stub);
-    fn tick(&mut self, now: Now, node: &mut Stub);
-    fn stored(&mut self, _: Now, _: Result<(), NotStored>) {}
-    fn poll(&mut self, bytes: &mut Vec<u8>) -> Option<Out>;
-    fn deadline(&self) -> Option<Deadline>;
-}
-
-fn out<E>(output: Output<E>, event: impl FnOnce(E) -> Out) -> Out {
-    match output {
-        Output::Send(kind) => Out::Send(kind),
-        Output::Fault(fault) => Out::Fault(fault),
-        Output::Event(what) => event(what),
-        Output::Note(_) => Out::Other,
-    }
-}
-
-#[derive(Clone, PartialEq)]
-enum Handshake<S: Suite> {
-    Initiator(Initiator<S>),
-    Acceptor(Acceptor<S>),
-}
-
-impl<S: Suite> One for Handshake<S> {
-    fn message(&mut self, now: Now, message: &Wire, _: &mut Stub) {
-        match self {
-            Self::Initiator(machine) => machine.message(now, borrowed(message)),
-            Self::Acceptor(machine) => machine.message(now, borrowed(message)),
-        }
-    }
-
-    fn tick(&mut self, now: Now, _: &mut Stub) {
-        match self {
-            Self::Initiator(machine) => machine.tick(now),
-            Self::Acceptor(machine) => machine.tick(now),
-        }
-    }
-
-    fn poll(&mut self, bytes: &mut Vec<u8>) -> Option<Out> {
-        match self {
-            Self::Initiator(machine) => machine.poll(bytes).map(|o| out(o, |()| Out::Done)),
-            Self::Acceptor(machine) => machine.poll(bytes).map(|o| out(o, |_| Out::Other)),
-        }
-    }
-
-    fn deadline(&self) -> Option<Deadline> {
-        match self {
-            Self::Initiator(machine) => machine.deadline(),
-            Self::Acceptor(machine) => machine.deadline(),
-        }
-    }
-}
-
-impl<S: Suite> One for Establishment<S> {
-    fn message(&mut self, now: Now, message: &Wire, node: &mut Stub) {
-        self.message(now, borrowed(message), node);
-    }
-
-    fn tick(&mut self, now: Now, node: &mut Stub) {
-        self.tick(now, node);
-    }
-
-    fn poll(&mut self, bytes: &mut Vec<u8>) -> Option<Out> {
-        let person = [alice::<S>().person_id(), bob::<S>().person_id()];
-        Self::poll(self, bytes).map(|output| {
-            out(output, |established| {
-                assert!(
-                    person.contains(&established.person.id()),
-                    "nobody poses as another"
-                );
-                Out::Done
-            })
-        })
-    }
-
-    fn deadline(&self) -> Option<Deadline> {
-        self.deadline()
-    }
-}
-
-impl One for Pairing {
-    fn message(&mut self, now: Now, message: &Wire, node: &mut Stub) {
-        self.message(now, borrowed(message), node);
-    }
-
-    fn tick(&mut self, now: Now, _: &mut Stub) {
-        self.tick(now);
-    }
-
-    fn stored(&mut self, now: Now, result: Result<(), NotStored>) {
-        self.stored(now, result);
-    }
-
-    fn poll(&mut self, bytes: &mut Vec<u8>) -> Option<Out> {
-        let due = self.peer().person.id();
-        Self::poll(self, bytes).map(|output| {
-            out(output, |event| match event {
-                PairingEvent::Store(contact) => {
-                    assert_eq!(contact.person_id, due, "nobody poses as another");
-                    Out::Store
-                }
-                PairingEvent::Paired => Out::Done,
-                PairingEvent::Close => Out::Other,
-            })
-        })
-    }
-
-    fn deadline(&self) -> Option<Deadline> {
-        self.deadline()
-    }
 }
 
 struct End<M> {

@@ -5,8 +5,8 @@ use chumwire::crypto::Nacl;
 use chumwire_sim::Insecure;
 
 use crate::{
-    book, channels, chum, codecs, frames, lists, machines, node, objects, order, relay, rpc,
-    schedules, session, sync, trace,
+    book, channels, chum, codecs, frames, lists, machines, node, objects, order, registration,
+    relay, rpc, schedules, session, sync, trace,
 };
 
 /// A fuzz target.
@@ -116,7 +116,7 @@ targets! {
         |bytes| with(bytes, codecs::records);
     "registration": "a listener, insecure suite, and a relay of bad will"
         => "one fault at most; deadlines move; what is not taken changes nothing",
-        |bytes| with(bytes, relay::registration::<Insecure>);
+        |bytes| with(bytes, registration::registration::<Insecure>);
     "relay": "a relay with many connections, insecure suite"
         => "the tables agree; all is bounded; deadlines move; `Full` changes nothing; a shutdown ends it",
         |bytes| with(bytes, relay::relay::<Insecure>);
