@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
-use chumwire_sim::explore::{Bounds, Ending, Search, play, plays};
+use chumwire_sim::explore::{Bounds, Search, play, plays};
 use chumwire_sim::scenario::Setting;
 use chumwire_sim::{Bytes, Faults, catalogue};
 
@@ -58,16 +58,16 @@ pub(crate) fn history(history: History) {
 
 /// An exploration that was put away in the middle, and its play.
 static PUT_AWAY: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut search = Search::new(play("pairing").unwrap_or(&plays()[0]), bounds());
+    let mut search = Search::new(play("pairing").unwrap_or(&plays()[0]), bounds(60));
     let _ = search.run(|_| None);
     let mut file = Vec::new();
     search.save(&mut file).expect("a file");
     file
 });
 
-fn bounds() -> Bounds {
+fn bounds(states: usize) -> Bounds {
     Bounds {
-        states: Some(60),
+        states: Some(states),
         ..Bounds::default()
     }
 }
@@ -93,8 +93,8 @@ pub(crate) fn checkpoint(file: File) {
     }
     let changed = bytes != *PUT_AWAY;
     let play = play("pairing").unwrap_or(&plays()[0]);
-    match Search::load(play, bounds(), &mut bytes.as_slice()) {
-        Ok(mut search) => drop(search.run(|_| Some(Ending::Depth))),
+    match Search::load(play, bounds(90), &mut bytes.as_slice()) {
+        Ok(mut search) => drop(search.run(|_| None)),
         Err(refused) => assert!(changed, "{refused}"),
     }
 }
