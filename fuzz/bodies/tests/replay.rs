@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::panic::catch_unwind;
+use std::panic::{RefUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use chumwire_fuzz_bodies::{TARGETS, run};
@@ -28,7 +28,7 @@ fn names() -> BTreeSet<String> {
 }
 
 /// Runs all inputs of a folder of folders; gives what failed, and how many there were.
-fn replayed(folder: &Path) -> (Vec<String>, usize) {
+fn replayed(folder: &Path, run: impl Fn(&str, &[u8]) + RefUnwindSafe) -> (Vec<String>, usize) {
     let (mut failed, mut count) = (Vec::new(), 0);
     for target in entries(folder) {
         for name in entries(&folder.join(&target)) {
@@ -44,14 +44,24 @@ fn replayed(folder: &Path) -> (Vec<String>, usize) {
 
 #[test]
 fn no_input_of_a_corpus_breaks_anything() {
-    let (failed, count) = replayed(&fuzz().join("corpus"));
+    let (failed, count) = replayed(&fuzz().join("corpus"), run);
     assert_eq!(failed, [""; 0]);
     assert!(count >= TARGETS.len());
 }
 
+/// The control: a body that breaks at one of its inputs is named with that input, and with no other.
+#[test]
+fn what_breaks_is_named() {
+    let (failed, count) = replayed(&fuzz().join("regressions"), |target, bytes| {
+        assert!(target != "history" || bytes.is_empty(), "as planted");
+    });
+    assert_eq!(failed, ["history/schedule-longer-than-its-history"]);
+    assert!(count > failed.len());
+}
+
 #[test]
 fn no_input_that_once_broke_something_does_so_again() {
-    let (failed, _) = replayed(&fuzz().join("regressions"));
+    let (failed, _) = replayed(&fuzz().join("regressions"), run);
     assert_eq!(failed, [""; 0]);
 }
 
