@@ -61,7 +61,7 @@ limits! {
     OBJECT_DEPTH: 16,
     /// Items, map entries and JSON elements of an object that is read, all together (spec 12).
     OBJECT_ITEMS: 262_144,
-    /// Effects that a node or relay has ready before it answers `Full` to a message.
+    /// Effects that a node or relay has ready before it answers `Full` to a message and refuses connections.
     EFFECTS: 4_096,
     /// The longest message that a relay copies, in bytes.
     RELAY_MESSAGE: 256 * 1024,

@@ -1,4 +1,4 @@
-//! See `chumwire_fuzz::boxes`.
+//! The target `boxes` of `chumwire_fuzz_bodies::TARGETS`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| chumwire_fuzz::boxes(input));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chumwire_fuzz_bodies::run("boxes", bytes));

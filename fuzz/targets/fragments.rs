@@ -1,4 +1,4 @@
-//! See `chumwire_fuzz::fragments`.
+//! The target `fragments` of `chumwire_fuzz_bodies::TARGETS`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: chumwire_fuzz::Pieces| chumwire_fuzz::fragments(input));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chumwire_fuzz_bodies::run("fragments", bytes));

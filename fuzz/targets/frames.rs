@@ -1,4 +1,4 @@
-//! See `chumwire_fuzz::frames`.
+//! The target `frames` of `chumwire_fuzz_bodies::TARGETS`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: chumwire_fuzz::Frames| chumwire_fuzz::frames(input));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chumwire_fuzz_bodies::run("frames", bytes));

@@ -1,4 +1,4 @@
-//! See `chumwire_fuzz::json`.
+//! The target `json` of `chumwire_fuzz_bodies::TARGETS`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &str| chumwire_fuzz::json(input));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chumwire_fuzz_bodies::run("json", bytes));

@@ -1,4 +1,4 @@
-//! See `chumwire_fuzz::node`.
+//! The target `node` of `chumwire_fuzz_bodies::TARGETS`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: Vec<chumwire_fuzz::NodeAction>| chumwire_fuzz::node(input));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chumwire_fuzz_bodies::run("node", bytes));

@@ -1,6 +1,4 @@
-//! See `chumwire_fuzz::order`.
+//! The target `order` of `chumwire_fuzz_bodies::TARGETS`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(
-    |input: (u8, Vec<chumwire_fuzz::OrderAction>)| chumwire_fuzz::order(input.0, input.1)
-);
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chumwire_fuzz_bodies::run("order", bytes));

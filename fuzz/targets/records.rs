@@ -1,4 +1,4 @@
-//! See `chumwire_fuzz::records`.
+//! The target `records` of `chumwire_fuzz_bodies::TARGETS`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &str| chumwire_fuzz::records(input));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chumwire_fuzz_bodies::run("records", bytes));

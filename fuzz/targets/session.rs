@@ -1,6 +1,4 @@
-//! See `chumwire_fuzz::session`.
+//! The target `session` of `chumwire_fuzz_bodies::TARGETS`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(
-    |input: Vec<chumwire_fuzz::SessionAction>| chumwire_fuzz::session(input)
-);
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chumwire_fuzz_bodies::run("session", bytes));

@@ -204,7 +204,9 @@ impl<S: Suite> Inner<S> {
             .values()
             .filter(|conn| conn.is_half_open())
             .count();
+        // While nobody polls, those that come and go would pile up what is told of them.
         if self.shutting_down
+            || self.effects.len() >= limits::EFFECTS
             || half_open >= self.config.half_open
             || self.conns.len() >= self.config.max_connections
         {

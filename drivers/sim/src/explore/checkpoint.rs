@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read, Write};
 
 use serde_json::{Value, json};
 
-use super::moves::Move;
+use super::moves::{Move, moves};
 use super::play::Play;
 use super::print::Print;
 use super::search::{Asleep, Bounds, Ending, NOWHERE, Origin, Search, Waiting};
@@ -233,6 +233,12 @@ impl Search {
         let mv = Move::unpacked(mv)
             .filter(|mv| mv.who().is_none_or(|who| who < self.engine.parties()))
             .ok_or(NotResumed::Form)?;
+        // The file may name any move: one that cannot be made in this world was not made in it.
+        let mut candidates = Vec::new();
+        moves(&self.engine, &world, self.bounds.faults, &mut candidates);
+        if candidates.iter().all(|candidate| candidate.mv != mv) {
+            return Err(NotResumed::Machines);
+        }
         let mut stepper = Stepper {
             engine: &mut self.engine,
             world,

@@ -57,7 +57,8 @@ impl Play {
             let rest = moves(&engine, &world, faults, &mut candidates);
             let chosen = schedule.get(place).copied();
             let mut wrong = None;
-            if rest.is_final && place >= schedule.len() {
+            // A schedule may be longer than its history.
+            if rest.is_final && (place >= schedule.len() || candidates.is_empty()) {
                 wrong = judge(&mut engine, &world).err();
                 return Replay {
                     wrong,
