@@ -147,7 +147,7 @@ fn both_store_the_contact_before_they_tell() {
     join(&mut world, BOB, &invitation);
     world.hold = true;
     world.run();
-    let is_contact = |record: &Record| matches!(record, Record::Contact { .. });
+    let is_contact = |record: &Record| matches!(record, Record::Paired { .. });
     let stored = |net: &Net, who: usize| net.records[who].iter().filter(|r| is_contact(r)).count();
     let known =
         |net: &Net| [ALICE, BOB].map(|n| (net.pairings(n), net.nodes[n].contacts().count()));
@@ -162,7 +162,7 @@ fn both_store_the_contact_before_they_tell() {
     assert_eq!(known(&world), [(1, 1), (1, 1)]);
     // What is stored is the token's end, too, as one record.
     let spent = world.records[ALICE].iter().any(|record| {
-        matches!(record, Record::Contact { spent: Some(id), .. } if *id == invitation.token().id())
+        matches!(record, Record::Paired { spent: Some(id), .. } if *id == invitation.token().id())
     });
     assert!(spent);
 
@@ -432,7 +432,7 @@ fn a_chum_connection_is_closed_with_one_text() {
             "by its user" => net.nodes[ALICE].close(net.now, of_alice),
             "forgotten" => {
                 let bob = net.nodes[BOB].identity().person_id();
-                net.nodes[ALICE].forget(net.now, bob).expect("a contact");
+                net.nodes[ALICE].forget(net.now, bob, None).expect("a contact");
             }
             _ => {
                 let message = Message::Text("hello");

@@ -265,7 +265,7 @@ fn act<S: Suite>(
                 1 => drop(node.revoke_all(*now)),
                 2 => {
                     let other = other_than::<S>(*of);
-                    let _ = node.forget(*now, other);
+                    let _ = node.forget(*now, other, None);
                 }
                 _ => node.shutdown(*now),
             }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arbitrary::Arbitrary;
-use chumwire::chum::{Answer, ChumConfig, Deed, MemoryStore, Reply, Synchroniser};
+use chumwire::chum::{Answer, AskId, ChumConfig, Deed, MemoryStore, Reply, Synchroniser};
 use chumwire::establish::Group;
 use chumwire::io::{Closed, ConnId, Effect, Kind, Machine, NotStored, Source, StoreId};
 use chumwire::node::{Node, NodeConfig};
@@ -76,11 +76,21 @@ struct Side {
 impl Side {
     fn answer(&mut self, now: Now, id: StoreId, deed: Deed, how: u8) {
         let reply = match (deed, how % 4) {
-            (Deed::Ask { .. }, 1) => Reply::Answer(Answer::Failed),
+            (Deed::Ask { .. } | Deed::Look(_) | Deed::Change(_), 1) => {
+                Reply::Answer(Answer::Failed)
+            }
             (_, 1) => Reply::Stored(Err(NotStored)),
             // A driver that mistakes one for the other.
-            (Deed::Ask { .. }, 2) => Reply::Stored(Ok(())),
+            (Deed::Ask { .. } | Deed::Look(_) | Deed::Change(_), 2) => Reply::Stored(Ok(())),
+            (Deed::Change(_), 3) => Reply::Answer(Answer::Conflict),
             (Deed::Record(_), 2) => Reply::Answer(Answer::Done),
+            (Deed::Look(ask), _) => {
+                let nobody = u64::MAX;
+                Reply::Answer(self.store.answer(&RECIPES, nobody, AskId(0), ask))
+            }
+            (Deed::Change(change), _) => {
+                Reply::Answer(self.store.change(&change.plan, change.write))
+            }
             (Deed::Ask { conn, id, ask }, _) => {
                 Reply::Answer(self.store.answer(&RECIPES, conn.0, id, ask))
             }
@@ -133,7 +143,14 @@ fn world() -> World {
         let node = Node::new(config, [seed; 32], now).expect("a good configuration");
         let chum = ChumConfig::default();
         Side {
-            sync: Synchroniser::new(node, chum, RECIPES.clone(), Arc::new(policy(name))),
+            sync: Synchroniser::new(
+                node,
+                chum,
+                RECIPES.clone(),
+                Arc::new(policy(name)),
+                Vec::new(),
+                [seed + 100; 32],
+            ),
             store: store.clone(),
             to_come: VecDeque::new(),
             waiting: Vec::new(),
@@ -247,6 +264,7 @@ pub(crate) fn sync(actions: Vec<SyncAction>) {
         }
         for side in &world.sides {
             assert_eq!(side.sync.node().self_check(), Ok(()), "the tables agree");
+            assert_eq!(side.sync.book().self_check(), Ok(()), "of the book as well");
         }
     }
     for side in &mut world.sides {
@@ -308,7 +326,10 @@ fn act(world: &mut World, action: &SyncAction) {
         }
         A::Disconnect(of) => {
             let other = [alice::<Insecure>(), bob::<Insecure>()][at(of)].person_id();
-            world.sides[at(of)].sync.node_mut().disconnect(now, other);
+            world.sides[at(of)]
+                .sync
+                .node_mut()
+                .disconnect(now, other, &Group::Chum);
         }
         A::Late(of, late) => world.sides[at(of)].late = *late,
         A::Answer(of, n, how) => {
