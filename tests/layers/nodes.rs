@@ -11,6 +11,7 @@ use chumwire::fault::{Refusal, Why};
 use chumwire::handshake::CommunicationRequest;
 use chumwire::identity::Identity;
 use chumwire::io::{ConnId, Kind, Machine, Message, NotStored};
+use chumwire::limits;
 use chumwire::node::{Event, Node, NodeConfig, Record};
 use chumwire::pairing::{Invitation, InvitationState};
 use chumwire::role::Role;
@@ -361,6 +362,8 @@ fn friends() -> Net {
     join(&mut net, BOB, &invitation);
     net.run();
     assert_eq!(net.pairings(ALICE), 1);
+    // Who joined dials half a second later.
+    net.pass(limits::FIRST_DIAL);
     net
 }
 
@@ -432,7 +435,9 @@ fn a_chum_connection_is_closed_with_one_text() {
             "by its user" => net.nodes[ALICE].close(net.now, of_alice),
             "forgotten" => {
                 let bob = net.nodes[BOB].identity().person_id();
-                net.nodes[ALICE].forget(net.now, bob, None).expect("a contact");
+                net.nodes[ALICE]
+                    .forget(net.now, bob, None)
+                    .expect("a contact");
             }
             _ => {
                 let message = Message::Text("hello");
@@ -473,6 +478,7 @@ fn a_node_presents_its_instance_key() {
         }) {}
     };
     look(&mut net);
+    net.pass(limits::FIRST_DIAL);
     connect(&mut net, BOB);
     look(&mut net);
     assert_eq!(requests, 2);

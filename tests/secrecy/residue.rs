@@ -16,6 +16,7 @@ use crate::support::secrets::{ALICE, BOB, draws, identity, made, secrets};
 use chumwire::crypto::Random;
 use chumwire::establish::Group;
 use chumwire::io::Message;
+use chumwire::limits;
 use chumwire::node::NodeConfig;
 use chumwire::pairing::Invitation;
 use chumwire::time::Micros;
@@ -64,6 +65,7 @@ fn play(most: usize) {
     }
     assert_eq!((net.pairings(0), net.pairings(1)), (1, 1));
     let alice = net.nodes[0].identity().person_id();
+    net.pass(limits::FIRST_DIAL);
     net.nodes[1]
         .connect(net.now, alice, Group::Chum)
         .expect("a contact");

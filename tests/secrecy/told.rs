@@ -11,6 +11,7 @@ use crate::support::secrets::{ALICE, BOB, draws, identity, secrets};
 use chumwire::crypto::Random;
 use chumwire::establish::Group;
 use chumwire::io::Message;
+use chumwire::limits;
 use chumwire::node::{Event, NodeConfig};
 use chumwire::pairing::Invitation;
 use chumwire::time::Micros;
@@ -237,6 +238,7 @@ impl Run {
         self.go();
         let alice = self.net.nodes[0].identity().person_id();
         let mut heard = 0;
+        self.net.pass(limits::FIRST_DIAL);
         if self.net.nodes[1]
             .connect(self.net.now, alice, Group::Chum)
             .is_ok()
