@@ -1,6 +1,6 @@
 //! Channels: lists of messages that two write at once come to one list, the same on both sides.
 
-use chumwire::channels::{channel, history, list_of, speak, topic_name};
+use chumwire::channels::{channel, history, list_of, speak, topic_name, union};
 use chumwire::chum::{Answer, MemoryStore, Newest};
 use chumwire::crypto::{Nacl, Random};
 use chumwire::identity::Identity;
@@ -110,4 +110,46 @@ fn what_two_say_at_once_is_one_list_on_both_sides_in_the_order_of_time() {
     // A forged name does not pass for signed.
     let forged = shown(&pair.ends[0].store, &[&bob], &id);
     assert!(forged.iter().any(|line| !line.2));
+}
+
+/// Demands: M10.4.
+#[test]
+fn several_channels_are_shown_as_one_by_time_and_each_message_once() {
+    let people = ["alice", "bob", "carol"].map(|name| identity(name, 1).person_id());
+    let said = |n: u8, at: u64| chumwire::channels::Line {
+        message: ObjectHash([n; 32]),
+        at: Millis(at),
+        sender: people[0],
+        text: n.to_string(),
+        affirmed: true,
+        previous: None,
+    };
+    let of_bob = vec![said(1, 10), said(2, 30), said(3, 30)];
+    let of_carol = vec![said(4, 5), said(5, 20), said(2, 30)];
+    let shown = |hidden| {
+        let channels = [
+            (people[1], of_bob.clone(), None),
+            (people[2], of_carol.clone(), hidden),
+        ];
+        let lines = union(channels).into_iter();
+        lines
+            .map(|(person, line)| (person, line.text))
+            .collect::<Vec<_>>()
+    };
+    let line = |person: usize, text: &str| (people[person], text.to_owned());
+    assert_eq!(
+        shown(None),
+        [
+            line(2, "4"),
+            line(1, "1"),
+            line(2, "5"),
+            line(1, "2"),
+            line(1, "3")
+        ]
+    );
+    assert_eq!(
+        shown(Some(Millis(20))),
+        [line(1, "1"), line(1, "2"), line(1, "3")],
+        "what is hidden is hidden up to then, there alone"
+    );
 }

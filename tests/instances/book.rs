@@ -466,6 +466,24 @@ fn a_key_is_trusted_by_the_certificate_of_the_pairing_alone() {
     };
     assert!(is(&contact, head));
     assert!(!is(&contact, None));
+    // Without the signature over one of the two certificates it is not.
+    let signed = |name: &str, signature: &Object| {
+        let data = match signature.get("data").and_then(|data| data.as_reference()) {
+            Some(Reference::Object(hash)) => read(&alice.store, hash),
+            _ => None,
+        };
+        data.is_some_and(|data| data.type_name == name)
+    };
+    for missing in [
+        "TrustKeysCertificate",
+        "RightToDeclareTrustedKeysForEverybodyCertificate",
+    ] {
+        let without = |hash| read(&alice.store, hash).filter(|of| !signed(missing, of));
+        assert!(
+            !is_trusted(&recipes, own, &contact, head, without),
+            "{missing}"
+        );
+    }
     contact.person_sign_key = SignKey([7; 32]);
     assert!(!is(&contact, head), "that key is in no certified version");
     let bob = &world.peers[BOB];
