@@ -156,7 +156,7 @@ fn listeners() {
     for _ in 0..50 {
         for message in hostile() {
             give(&message, OWN, |message| {
-                drop(listener.message(now, message))
+                let _ = listener.message(now, message);
             });
         }
     }
