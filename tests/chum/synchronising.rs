@@ -17,6 +17,7 @@ use chumwire::time::{Micros, Millis, Now};
 use crate::pair::{note, person, policy, recipes};
 
 type End = (usize, ConnId);
+type Wire = (Kind, Vec<u8>);
 
 struct Home {
     sync: Synchroniser<Node<Nacl>>,
@@ -29,7 +30,7 @@ struct Two {
     homes: [Home; 2],
     links: BTreeMap<End, End>,
     /// Messages, or the close.
-    passing: VecDeque<(End, Option<(Kind, Vec<u8>)>)>,
+    passing: VecDeque<(End, Option<Wire>)>,
 }
 
 const ALICE: usize = 0;
