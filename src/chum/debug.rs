@@ -253,3 +253,91 @@ pub(super) fn root(grant: Grant) -> Root {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::chum::MemoryStore;
+    use crate::objects::{Kind, Object, Person, Recipe, Recipes, Rule};
+
+    fn recipes() -> Recipes {
+        let mut recipes = Recipes::known();
+        let rules = [
+            Rule::new("text", Kind::TEXT),
+            Rule::new("picture", Kind::BLOB).optional(),
+            Rule::new("uses", Kind::object(&[]).bag()).optional(),
+        ];
+        recipes.register(Recipe::new("Note", rules)).expect("good");
+        recipes
+    }
+
+    fn alice() -> PersonId {
+        let email = "alice@example.com".into();
+        Person { email }.id()
+    }
+
+    /// What alice is given when she asks for this.
+    fn data(store: &mut MemoryStore, kind: &str, hash: &[u8; 32]) -> Option<String> {
+        let (mut debug, mut given) = (Debug::serve(alice()), None);
+        debug.message(r#"{"type":"start_protocol","protocol":"getData","version":"1.0"}"#);
+        let hash = hex::encode(hash);
+        debug.message(&format!(
+            r#"{{"type":"request_data","hashType":"{kind}","hash":"{hash}"}}"#
+        ));
+        loop {
+            match debug.poll().expect("it comes to an end") {
+                DebugOutput::Ask(id, ask) => {
+                    let answer = store.answer(&recipes(), 0, id, ask);
+                    debug.answered(answer);
+                }
+                DebugOutput::Send(text) => {
+                    let json: Value = serde_json::from_str(&text).expect("JSON");
+                    given = json["data"].as_str().map(Into::into);
+                }
+                DebugOutput::Close => return given,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_granted_and_what_it_uses_is_given() {
+        let (mut store, recipes) = (MemoryStore::new(), recipes());
+        let picture = store.put_file(b"\x89PNG");
+        let leaf = Object::new("Note").with("text", "leaf");
+        let leaf = leaf.with("picture", Reference::Blob(picture));
+        let leaf = store.put(&recipes, &leaf).expect("a note");
+        let uses = crate::objects::Value::list([leaf]);
+        let root = Object::new("Note").with("text", "root").with("uses", uses);
+        let root = store.put(&recipes, &root).expect("a note");
+        let other = Object::new("Note").with("text", "other");
+        let other = store.put(&recipes, &other).expect("a note");
+        assert_eq!(
+            data(&mut store, "object", &root.0),
+            None,
+            "nothing is granted"
+        );
+        store.share(Reference::Object(root), alice());
+        for hash in [root, leaf] {
+            let text = store.text(&Reference::Object(hash)).map(Into::into);
+            assert_eq!(data(&mut store, "object", &hash.0), text);
+            assert_eq!(data(&mut store, "id", &hash.0), None);
+        }
+        let digits = data(&mut store, "blob", &picture.0);
+        assert_eq!(digits.as_deref(), Some("89504e47"));
+        assert_eq!(data(&mut store, "object", &other.0), None);
+        assert_eq!(data(&mut store, "planet", &root.0), None);
+        assert_eq!(data(&mut store, "clob", &[7; 32]), None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_ends_it() {
+        for text in ["", "[]", "{}", r#"{"type":"request_data"}"#] {
+            let mut debug = Debug::serve(alice());
+            debug.message(text);
+            assert_eq!(debug.poll(), Some(DebugOutput::Close), "{text}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod no_loss;
 mod pair;
 mod puppet;
 mod since;
+mod synchronising;
 mod syncing;
 mod third_person;
 mod transcript;
