@@ -10,7 +10,6 @@ mod no_loss;
 mod pair;
 mod puppet;
 mod since;
-mod synchronising;
 mod syncing;
 mod third_person;
 mod transcript;

@@ -3,4 +3,5 @@
 
 mod book;
 mod properties;
+mod sharing;
 mod world;

@@ -70,7 +70,7 @@ impl World {
     /// One more instance, which can be dialled at `ws://<name>`.
     pub(crate) fn add(&mut self, name: &'static str, identity: Identity) -> usize {
         let mut config = NodeConfig::new(identity);
-        config.serve.insert(Group::Chum);
+        config.serve.extend([Group::Chum, Group::Debug]);
         config.url = Some(format!("ws://{name}"));
         let (contacts, store) = (Vec::new(), MemoryStore::new());
         let machine = self.start(&config, contacts, Vec::new(), self.peers.len());
