@@ -6,7 +6,8 @@ use chumwire::step::Step;
 use chumwire_sim::scenario::{Stop, relay_stats};
 use chumwire_sim::{Insecure, PartyId, Told, World};
 
-use super::reference::{Is, Seen, State};
+use super::judge::Seen;
+use super::reference::{Is, State};
 use super::texts::End;
 use super::world::{Pair, unmet};
 
@@ -37,9 +38,9 @@ impl Pair {
         let state = |of: &Invitation| {
             let of = of.token().id();
             if !up {
+                // One whose time is over does not come back.
                 let record = world.store(id).invitations().get(&of)?;
-                let late = record.expires <= world.now().wall;
-                return Some(if late { State::Expired } else { State::Open });
+                return (record.expires > world.now().wall).then_some(State::Open);
             }
             let (_, state) = world
                 .node(id)

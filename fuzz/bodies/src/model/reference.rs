@@ -1,13 +1,9 @@
 //! The reference model: what two people and a relay are to each other, in plain words and without a machine.
 //!
-//! What races with something else has more than one good outcome until all is quiet; then what is seen decides, if it
-//! is one of them.
+//! What races with something else has more than one good outcome until all is quiet (`judge`).
 
 /// Milliseconds since the world began.
 pub(super) type Time = u64;
-
-/// A pairing is over long before this, on the slowest links.
-const PAIRING: Time = 30_000;
 
 /// Whether something is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +29,16 @@ pub(super) enum State {
 pub(super) struct Invitation {
     pub(super) maker: usize,
     pub(super) state: State,
-    expires: Time,
+    pub(super) expires: Time,
     /// It was made or taken back since all was quiet: a crash may undo that.
-    young: bool,
+    pub(super) young: bool,
 }
 
 /// Somebody uses an invitation that may be good.
 #[derive(Debug)]
-struct Attempt {
-    invitation: usize,
-    at: Time,
+pub(super) struct Attempt {
+    pub(super) invitation: usize,
+    pub(super) at: Time,
 }
 
 #[derive(Debug)]
@@ -53,18 +49,9 @@ pub(super) struct Node {
     /// Whether a connection with the other one is wanted.
     pub(super) wants: bool,
     /// Since all was quiet it was stopped or started.
-    restarted: bool,
+    pub(super) restarted: bool,
     /// Since all was quiet it has removed the other one.
-    forgot: bool,
-}
-
-/// What is seen of a node when all is quiet.
-pub(super) struct Seen {
-    pub(super) online: bool,
-    pub(super) knows: bool,
-    pub(super) connections: usize,
-    /// All invitations, those of the other one aside.
-    pub(super) invitations: Vec<Option<State>>,
+    pub(super) forgot: bool,
 }
 
 #[derive(Debug)]
@@ -72,13 +59,12 @@ pub(super) struct Model {
     pub(super) nodes: [Node; 2],
     pub(super) relay: bool,
     pub(super) invitations: Vec<Invitation>,
-    attempts: Vec<Attempt>,
+    pub(super) attempts: Vec<Attempt>,
+    /// Joins since all was quiet, those with a bad invitation too: of two at once, one connection gives way before its
+    /// invitation is looked at, and it may be the good one's.
+    pub(super) joins: usize,
     /// Since all was quiet something has happened that may end a connection or a pairing.
     pub(super) disturbed: bool,
-}
-
-fn must(is: bool, what: impl FnOnce() -> String) -> Result<(), String> {
-    if is { Ok(()) } else { Err(what()) }
 }
 
 impl Model {
@@ -95,6 +81,7 @@ impl Model {
             relay: true,
             invitations: Vec::new(),
             attempts: Vec::new(),
+            joins: 0,
             disturbed: false,
         }
     }
@@ -118,6 +105,7 @@ impl Model {
     }
 
     pub(super) fn joined(&mut self, invitation: usize, at: Time) {
+        self.joins += 1;
         let used = &self.invitations[invitation];
         if used.state != State::Open || at >= used.expires {
             return;
@@ -175,138 +163,7 @@ impl Model {
         (self.relay, self.disturbed) = (up, true);
     }
 
-    // --- what must be then ---------------------------------------------------------------------------------------
-
-    fn is_tried(&self, invitation: usize) -> bool {
+    pub(super) fn is_tried(&self, invitation: usize) -> bool {
         self.attempts.iter().any(|a| a.invitation == invitation)
-    }
-
-    /// Whether what was tried since all was quiet has come to a pairing.
-    fn pairs(&self) -> Is {
-        let [attempt] = self.attempts.as_slice() else {
-            return if self.attempts.is_empty() {
-                Is::No
-            } else {
-                Is::Either
-            };
-        };
-        if self.disturbed {
-            Is::Either
-        } else if !self.relay || self.nodes.iter().any(|node| !node.up) {
-            Is::No
-        } else if attempt.at + PAIRING < self.invitations[attempt.invitation].expires {
-            Is::Yes
-        } else {
-            Is::Either
-        }
-    }
-
-    /// Compares who knows whom, and the invitations, with what is seen when nothing is under way any more; from here
-    /// on the model is what was seen.
-    pub(super) fn settle(&mut self, seen: &[Seen; 2], now: Time) -> Result<(), String> {
-        let pairs = self.pairs();
-        let before = [0, 1].map(|who| self.nodes[who].knows);
-        for (who, seen) in seen.iter().enumerate() {
-            let tried = before[who] == Is::Either && !self.nodes[who].forgot && pairs != Is::Either;
-            let due = if tried { pairs } else { before[who] };
-            let is = if seen.knows { Is::Yes } else { Is::No };
-            must(due == Is::Either || due == is, || {
-                format!("{who} knows the other: {is:?} instead of {due:?}")
-            })?;
-            self.nodes[who].knows = is;
-        }
-        let mut used = Vec::new();
-        for i in 0..self.invitations.len() {
-            let maker = self.invitations[i].maker;
-            let is = seen[maker].invitations[i];
-            let good = self.outcomes(i, pairs, now);
-            must(good.contains(&is), || {
-                format!("invitation {i} of {maker}: {is:?} instead of one of {good:?}")
-            })?;
-            let of = &mut self.invitations[i];
-            let is = is.unwrap_or(State::Gone);
-            if is == State::Used && of.state != State::Used {
-                used.push(maker);
-            }
-            (of.state, of.young) = (is, false);
-        }
-        self.agree(before, &used)?;
-        self.attempts.clear();
-        self.disturbed = false;
-        for node in &mut self.nodes {
-            (node.restarted, node.forgot) = (false, false);
-        }
-        Ok(())
-    }
-
-    /// What may be seen of an invitation.
-    fn outcomes(&self, i: usize, pairs: Is, now: Time) -> Vec<Option<State>> {
-        let of = &self.invitations[i];
-        let unused = if now >= of.expires {
-            State::Expired
-        } else {
-            State::Open
-        };
-        let tried = self.is_tried(i);
-        let mut good = match of.state {
-            State::Gone => vec![None],
-            State::Open if tried && pairs == Is::Yes => vec![Some(State::Used)],
-            State::Open if tried && pairs == Is::Either => vec![Some(unused), Some(State::Used)],
-            State::Open => vec![Some(unused)],
-            ended => vec![Some(ended)],
-        };
-        if self.nodes[of.maker].restarted {
-            // What has ended is not stored, and what is young may not be.
-            if of.young || tried || (of.state, unused) != (State::Open, State::Open) {
-                good.push(None);
-            }
-            if of.young && of.state == State::Revoked {
-                good.push(Some(unused));
-            }
-        }
-        good
-    }
-
-    /// Nobody is a contact without an invitation; the contact of an inviter and what it spends are one; whom an inviter
-    /// knows knows it.
-    fn agree(&self, before: [Is; 2], used: &[usize]) -> Result<(), String> {
-        for (who, [own, other]) in [(0, [0, 1]), (1, [1, 0])] {
-            let spent = used.contains(&who);
-            let joined = self
-                .attempts
-                .iter()
-                .any(|a| self.invitations[a.invitation].maker == other);
-            let own = &self.nodes[own];
-            let new = before[who] == Is::Either && own.knows == Is::Yes && !own.forgot;
-            must(!new || spent || joined || own.restarted, || {
-                format!("{who} has a contact, and no invitation is used")
-            })?;
-            must(!spent || own.forgot || own.knows == Is::Yes, || {
-                format!("an invitation of {who} is used, and it has no contact")
-            })?;
-            let partner = &self.nodes[other];
-            let one_sided = (spent || new && !joined) && partner.knows == Is::No;
-            must(!one_sided || partner.forgot, || {
-                format!("{who} knows somebody who does not know it")
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Compares the rest with what is seen when all is quiet.
-    pub(super) fn quiet(&self, seen: &[Seen; 2]) -> Result<(), String> {
-        for (who, (node, seen)) in self.nodes.iter().zip(seen).enumerate() {
-            let (online, linked) = (node.up && self.relay, usize::from(self.linked()));
-            must(seen.online == online, || {
-                format!("{who} is online: {}", seen.online)
-            })?;
-            must(seen.connections == linked, || {
-                format!(
-                    "{who} has {} connections instead of {linked}",
-                    seen.connections
-                )
-            })?;
-        }
-        Ok(())
     }
 }
