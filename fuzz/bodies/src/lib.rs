@@ -13,6 +13,7 @@ mod frames;
 mod lie;
 mod lists;
 mod machines;
+mod model;
 mod node;
 mod objects;
 mod one;

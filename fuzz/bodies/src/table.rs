@@ -5,8 +5,8 @@ use chumwire::crypto::Nacl;
 use chumwire_sim::Insecure;
 
 use crate::{
-    book, channels, chum, codecs, frames, lists, machines, node, objects, order, registration,
-    relay, rpc, schedules, session, sync, trace,
+    book, channels, chum, codecs, frames, lists, machines, model, node, objects, order,
+    registration, relay, rpc, schedules, session, sync, trace,
 };
 
 /// A fuzz target.
@@ -93,6 +93,9 @@ targets! {
     "microdata": "the text of an object, as a peer sends it"
         => "a text that is read is the one text of its object; its id is that of its id object",
         |bytes| with(bytes, objects::microdata);
+    "model": "transitions of two nodes and a relay that a small model of them allows, at most 30"
+        => "who knows whom, invitations, connections and texts are as in the model; the invariants of the simulator",
+        model::model;
     "node": "two nodes that pair, insecure suite, and somebody between; polled or not"
         => "the tables agree; deadlines move; `Full` changes nothing; nobody poses as another",
         |bytes| with(bytes, node::node::<Insecure>);
