@@ -142,12 +142,12 @@ impl Pair {
                 self.model.nodes[who].wants |= done.is_ok();
             }
             Transition::Disconnect => {
-                world.on_node(id, |node, now| node.disconnect(now, other));
+                world.on_node(id, |node, now| node.disconnect(now, other, &Group::Chum));
                 self.model.nodes[who].wants = false;
             }
             Transition::Say => self.say(who)?,
             Transition::Forget => {
-                let done = world.on_node(id, |node, now| node.forget(now, other));
+                let done = world.on_node(id, |node, now| node.forget(now, other, None));
                 self.agree(
                     self.model.nodes[who].knows,
                     done != Err(Misuse::NotPaired),
