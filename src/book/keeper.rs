@@ -89,7 +89,7 @@ pub(crate) enum BookOutput {
 #[derive(Clone, Debug, PartialEq)]
 enum Wish {
     /// The own objects, and whatever a load has put in order.
-    Start(Plan, Vec<Contact>),
+    Start(Option<String>, Plan, Vec<Contact>),
     Url(String),
     Record(StoreId, Record),
     Merge(Ticket, SomeoneId, SomeoneId),
@@ -135,9 +135,11 @@ pub(crate) struct Bookkeeper {
 }
 
 impl Bookkeeper {
-    /// Of the owner of this identity, with what was stored. It makes sure that all is there that has to be.
+    /// Of the owner of this identity, with what was stored, and where the instance can be reached, if that is known. It
+    /// makes sure that all is there that has to be.
     pub(crate) fn new(
         own: &Identity,
+        url: Option<&str>,
         kept: Vec<Someone>,
         contacts: Vec<Contact>,
         recipes: Recipes,
@@ -149,7 +151,7 @@ impl Bookkeeper {
             book,
             recipes,
             random,
-            waiting: [Wish::Start(plan, contacts)].into(),
+            waiting: [Wish::Start(url.map(Into::into), plan, contacts)].into(),
             at: None,
             outputs: VecDeque::new(),
             next: 0,
@@ -220,8 +222,8 @@ impl Bookkeeper {
                 let ask = Ask::Texts([Reference::Object(version)].into());
                 return self.ask(At::Version(contact), ask);
             }
-            Wish::Start(plan, contacts) => {
-                work.own = Some(None);
+            Wish::Start(url, plan, contacts) => {
+                work.own = Some(url);
                 // Who is in a contact that changes may have been paired with before there was an address book.
                 let is_new = |of: &Contact| {
                     let mut put = plan.put.iter();

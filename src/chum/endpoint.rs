@@ -41,6 +41,8 @@ pub trait Endpoint:
     ) -> Result<Vec<(InstanceId, Part)>, Misuse>;
     /// [`Node::identity`]
     fn identity(&self) -> &Identity;
+    /// [`Node::url`]
+    fn url(&self) -> Option<&str>;
     /// [`Node::contacts`]
     fn contacts(&self) -> impl Iterator<Item = &Contact>;
     /// [`Node::peer_key`]
@@ -71,6 +73,10 @@ impl<S: Suite> Endpoint for Node<S> {
 
     fn identity(&self) -> &Identity {
         Self::identity(self)
+    }
+
+    fn url(&self) -> Option<&str> {
+        Self::url(self)
     }
 
     fn contacts(&self) -> impl Iterator<Item = &Contact> {

@@ -147,7 +147,8 @@ impl<N: Endpoint> Synchroniser<N> {
     ) -> Self {
         let contacts = node.contacts().cloned().collect();
         let random = Random::new(seed);
-        let keeper = Bookkeeper::new(node.identity(), someones, contacts, recipes.clone(), random);
+        let (own, url) = (node.identity(), node.url());
+        let keeper = Bookkeeper::new(own, url, someones, contacts, recipes.clone(), random);
         Self {
             node,
             keeper,

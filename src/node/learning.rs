@@ -27,7 +27,8 @@ impl<S: Suite> Inner<S> {
             if let Some(known) = contact.instances.iter_mut().find(|i| i.instance_id == id) {
                 if known.instance_key != device.instance_key {
                     refused.push((id, Part::InstanceKey));
-                } else if known.url != device.url {
+                } else if device.url.is_some() && known.url != device.url {
+                    // Who names no address does not take back the one that is known.
                     known.url.clone_from(&device.url);
                     changed = true;
                 }

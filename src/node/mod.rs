@@ -107,6 +107,12 @@ impl<S: Suite> Node<S> {
         &self.inner.shared.own
     }
 
+    /// Where this instance says that it can be dialled.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.inner.config.url.as_deref()
+    }
+
     /// The key that the instance at the other end of a connection has presented, while there is one.
     #[must_use]
     pub fn peer_key(&self, conn: ConnId) -> Option<[u8; 32]> {

@@ -4,4 +4,5 @@
 mod book;
 mod properties;
 mod sharing;
+mod told;
 mod world;

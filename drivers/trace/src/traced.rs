@@ -427,6 +427,10 @@ impl<S: Suite> Endpoint for Traced<Node<S>> {
         self.machine.identity()
     }
 
+    fn url(&self) -> Option<&str> {
+        self.machine.url()
+    }
+
     fn contacts(&self) -> impl Iterator<Item = &Contact> {
         self.machine.contacts()
     }
