@@ -323,6 +323,15 @@ mod tests {
     }
 
     #[test]
+    fn only_a_control_character_without_a_short_form_has_the_long_one_in_lower_case() {
+        assert_eq!(again(r#""\u001f""#), Ok(json!("\u{1f}")));
+        for other in [r#""\u0008""#, r#""\u001F""#, r#""\u0041""#, r#""\u0100""#] {
+            assert_eq!(again(other), Err(Fault::NotCanonical), "{other}");
+        }
+        assert_eq!(again(r#""\u00zz""#), Err(Fault::NotJson));
+    }
+
+    #[test]
     fn members_are_sorted_by_utf16_and_everything_is_written_one_way() {
         let value = json!({"é": 1, "a": -0.0, "B": [true, null, "<&>"], "9": {}, "10": [],
             "😀": 1e21, "\u{e000}": "\u{1}\u{8}\t\n\u{c}\r\u{1f}\"\\/\u{7f}\u{2028}é"});

@@ -207,3 +207,40 @@ impl<T: Into<Self>> From<Vec<T>> for Value {
         Self::list(items)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_what_it_is_and_nothing_else() {
+        let hash = ObjectHash([7; 32]);
+        let values = [
+            Value::from("text"),
+            Value::from(1.5),
+            Value::from(true),
+            Value::from(serde_json::Value::Null),
+            Value::from(hash),
+            Value::from(Vec::from([1_u32])),
+            Value::map([("key", 1_i32)]),
+            Value::Object(Vec::from([("inner".into(), Value::from("deep"))])),
+        ];
+        for (at, value) in values.iter().enumerate() {
+            let is = [
+                value.as_text() == Some("text"),
+                value.as_number() == Some(1.5),
+                value.as_boolean() == Some(true),
+                value.as_json() == Some(&serde_json::Value::Null),
+                value.as_reference() == Some(Reference::Object(hash)),
+                value.as_list() == Some(&[Value::from(1_u32)]),
+                value.as_map() == Some(&[(Value::from("key"), Value::from(1_i32))]),
+                value.as_object().is_some()
+                    && value.get("inner") == Some(&Value::from("deep"))
+                    && value.get("other").is_none(),
+            ];
+            let due: Vec<bool> = (0..values.len()).map(|n| n == at).collect();
+            assert_eq!(is.as_slice(), due, "{value:?}");
+            assert_eq!(value.is_null(), at == 3);
+        }
+    }
+}

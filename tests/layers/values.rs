@@ -9,6 +9,7 @@ use chumwire::crypto::{
     Instance, KeyPair, Nacl, PairKey, Person, PublicKey, Purpose, Random, RawKey, Secret,
     SmallOrder, Suite, constant_time_eq,
 };
+use chumwire::objects::SignKey;
 use chumwire::pairing::Invitation;
 
 with_both_suites!(keys_of_pairs_are_equal_if_they_seal_alike);
@@ -61,6 +62,8 @@ fn keys_of_pairs_are_equal_if_they_seal_alike<S: Suite<Pair: RawKey>>() {
 
 #[test]
 fn public_keys_are_ordered_by_their_bytes_and_show_their_digits() {
+    let sign_key = shown(&SignKey([0xab; 32]));
+    assert!(sign_key.contains(&"ab".repeat(32)), "{sign_key}");
     let key = |n| PublicKey::<Instance>::new([n; 32]);
     assert!(key(1) < key(2) && key(2) > key(1) && key(1) <= key(1));
     assert_eq!(key(1).partial_cmp(&key(2)), Some(key(1).cmp(&key(2))));
