@@ -17,15 +17,6 @@ use crate::world::{World, identity};
 const ALICE: usize = 0;
 const BOB: usize = 1;
 
-/// Alice and Bob, paired: Alice made the invitation.
-fn paired() -> World {
-    let mut world = World::new();
-    world.add("alice", identity("alice", "laptop", 1));
-    world.add("bob", identity("bob", "phone", 2));
-    world.pair(ALICE, BOB);
-    world
-}
-
 fn read(store: &MemoryStore, hash: ObjectHash) -> Option<Object> {
     let text = store.text(&Reference::Object(hash))?;
     Recipes::known().read(text, &ReadLimits::default()).ok()
@@ -49,7 +40,7 @@ fn list<'a>(object: &'a Object, name: &str) -> Vec<&'a chumwire::objects::Value>
 /// Demands: M10.1.
 #[test]
 fn a_pairing_stores_what_the_specification_lists_before_it_is_told() {
-    let world = paired();
+    let world = World::paired();
     for (i, other) in [(ALICE, BOB), (BOB, ALICE)] {
         let (own, other) = (&world.peers[i], &world.peers[other]);
         let (store, recipes) = (&own.store, Recipes::known());
@@ -211,7 +202,7 @@ fn who_is_refused_right_after_a_pairing_tries_again_soon() {
 /// Demands: M10.2, M10.3.
 #[test]
 fn a_contact_tells_of_its_address_and_devices_and_of_nobody_elses() {
-    let mut world = paired();
+    let mut world = World::paired();
     world.add("carol", identity("carol", "tablet", 3));
     world.pair(ALICE, 2);
     let (alice, bob) = (world.peers[ALICE].person(), world.peers[BOB].person());
@@ -340,7 +331,7 @@ fn a_contact_tells_of_its_address_and_devices_and_of_nobody_elses() {
 /// Demands: M10.6.
 #[test]
 fn a_removed_contact_stays_removed_and_comes_back_as_the_same() {
-    let mut world = paired();
+    let mut world = World::paired();
     let (alice, bob) = (world.peers[ALICE].person(), world.peers[BOB].person());
     for i in [ALICE, BOB] {
         world.call(i, |machine, now| machine.keep_in_touch(now));
@@ -390,7 +381,7 @@ fn a_removed_contact_stays_removed_and_comes_back_as_the_same() {
 
 #[test]
 fn contacts_are_merged_and_split_and_mistakes_are_told() {
-    let mut world = paired();
+    let mut world = World::paired();
     world.add("carol", identity("carol", "tablet", 3));
     world.pair(ALICE, 2);
     let (bob, carol) = (world.peers[BOB].person(), world.peers[2].person());
@@ -437,7 +428,7 @@ fn contacts_are_merged_and_split_and_mistakes_are_told() {
 
 #[test]
 fn contacts_from_before_there_was_an_address_book_are_taken_in() {
-    let mut world = paired();
+    let mut world = World::paired();
     let (bob, contacts) = (
         world.peers[BOB].person(),
         world.peers[ALICE].contacts.clone(),
@@ -454,7 +445,7 @@ fn contacts_from_before_there_was_an_address_book_are_taken_in() {
 /// Demands: M10.8.
 #[test]
 fn a_key_is_trusted_by_the_certificate_of_the_pairing_alone() {
-    let world = paired();
+    let world = World::paired();
     let alice = &world.peers[ALICE];
     let (recipes, own) = (Recipes::known(), alice.machine.node().identity());
     let mut contact = alice.contacts[&world.peers[BOB].person()].clone();

@@ -6,19 +6,10 @@ use chumwire::node::Event;
 use chumwire::objects::{Object, ObjectHash, Recipes, Reference};
 use chumwire::time::Micros;
 
-use crate::world::{World, identity};
+use crate::world::World;
 
 const ALICE: usize = 0;
 const BOB: usize = 1;
-
-fn paired() -> World {
-    let mut world = World::new();
-    world.add("alice", identity("alice", "laptop", 1));
-    world.add("bob", identity("bob", "phone", 2));
-    world.pair(ALICE, BOB);
-    world.run(Micros::secs(1));
-    world
-}
 
 /// Bob has something, and lets Alice have it.
 fn share(world: &mut World, key: u8) -> ObjectHash {
@@ -40,7 +31,8 @@ fn has(world: &World, hash: ObjectHash) -> bool {
 
 #[test]
 fn what_is_shared_arrives_and_the_end_is_told_by_the_chum_first() {
-    let mut world = paired();
+    let mut world = World::paired();
+    world.run(Micros::secs(1));
     let (alice, bob) = (world.peers[ALICE].person(), world.peers[BOB].person());
     let first = share(&mut world, 1);
     let connected = world.call(ALICE, |machine, now| {
@@ -85,7 +77,8 @@ fn what_is_shared_arrives_and_the_end_is_told_by_the_chum_first() {
 
 #[test]
 fn a_contact_is_shown_what_it_may_see() {
-    let mut world = paired();
+    let mut world = World::paired();
+    world.run(Micros::secs(1));
     let bob = world.peers[BOB].person();
     share(&mut world, 1);
     share(&mut world, 2);

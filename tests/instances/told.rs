@@ -67,11 +67,8 @@ impl Told {
 /// Demands: M10.2, M10.3.
 #[test]
 fn each_part_that_is_not_as_on_record_is_named_and_the_rest_is_taken() {
-    let mut world = World::new();
+    let mut world = World::paired();
     let (alice, bob) = (0, 1);
-    world.add("alice", identity("alice", "laptop", 1));
-    world.add("bob", identity("bob", "phone", 2));
-    world.pair(alice, bob);
     for i in [alice, bob] {
         world.call(i, |machine, now| machine.keep_in_touch(now));
     }

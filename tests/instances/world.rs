@@ -67,6 +67,15 @@ impl World {
         }
     }
 
+    /// Alice and Bob, who have paired: she made the invitation.
+    pub(crate) fn paired() -> Self {
+        let mut world = Self::new();
+        let alice = world.add("alice", identity("alice", "laptop", 1));
+        let bob = world.add("bob", identity("bob", "phone", 2));
+        world.pair(alice, bob);
+        world
+    }
+
     /// One more instance, which can be dialled at `ws://<name>`.
     pub(crate) fn add(&mut self, name: &'static str, identity: Identity) -> usize {
         let mut config = NodeConfig::new(identity);
