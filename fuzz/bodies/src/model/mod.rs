@@ -56,7 +56,9 @@ impl How {
         Self {
             who: byte as usize & 1,
             pause: match byte >> 1 & 3 {
-                0 | 1 => None,
+                0 => None,
+                // A pairing takes some of these.
+                1 => Some(250),
                 // The writes of what a user does do not overtake each other: the longest takes 9 ms.
                 2 => Some(10),
                 _ => Some(80),
