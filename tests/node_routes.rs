@@ -215,6 +215,58 @@ fn after_an_established_connection_it_is_dialled_again_soon() {
     );
 }
 
+/// Bob is told of another address of Alice's device.
+fn told_of(node: &mut Peer, now: Now, contact: &Contact, url: &str) {
+    let mut device = contact.instances[0].clone();
+    device.url = Some(url.into());
+    node.learn(now, contact.person_id, &[device]).unwrap();
+}
+
+#[test]
+fn another_address_ends_no_connection_and_is_dialled_next() {
+    let mut two = Two::paired();
+    let contact = two.contacts[1].clone().unwrap();
+    two.connect(contact.person_id);
+    told_of(&mut two.nodes[1], two.now, &contact, "ws://moved.example");
+    while two.step(0) | two.step(1) {}
+    let serves = two.nodes[1].connections().count();
+    assert_eq!(serves, 1, "the connection stays");
+
+    let end = two.ends[1].unwrap();
+    two.nodes[1].closed(two.now, end, Closed::Lost("cable".into()));
+    let now = at(two.nodes[1].deadline().unwrap().at);
+    two.nodes[1].tick(now);
+    let next = dialled(&mut two.nodes[1], now);
+    assert_eq!(next.as_deref(), Some("ws://moved.example"));
+}
+
+#[test]
+fn an_address_that_comes_while_the_old_one_is_dialled_is_the_next_one() {
+    let two = Two::paired();
+    let contact = two.contacts[1].clone().unwrap();
+    let now = at(Micros::ZERO);
+    let mut config = config("bobby2");
+    config.spares = 0;
+    config.contacts = vec![contact.clone()];
+    let mut node = Peer::new(config, [3; 32], now).unwrap();
+    node.listen(now, Some("ws://relay.example")).unwrap();
+    node.connect(now, contact.person_id, Group::Chum).unwrap();
+    let mut bytes = Vec::new();
+    let Some(Effect::Dial { conn, url }) = node.poll(&mut bytes) else {
+        panic!("no dial");
+    };
+    assert_eq!(url, "ws://alice.example");
+    told_of(&mut node, now, &contact, "ws://moved.example");
+    while let Some(effect) = node.poll(&mut bytes) {
+        assert!(!matches!(effect, Effect::Dial { .. }), "one dial at a time");
+    }
+    node.closed(now, conn, Closed::NotOpened("refused".into()));
+    for url in ["ws://moved.example", "ws://relay.example"] {
+        assert_eq!(dialled(&mut node, now).as_deref(), Some(url));
+    }
+    assert_eq!(dialled(&mut node, now), None);
+}
+
 #[test]
 fn messages_flow_both_ways_in_order_and_a_reader_that_does_not_poll_loses_none() {
     let mut two = Two::paired();

@@ -1,5 +1,6 @@
 //! What a contact tells of its devices after the pairing (spec 13, "Rules for ours", 2 and 3).
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::event::Record;
@@ -52,11 +53,8 @@ impl<S: Suite> Inner<S> {
             }
         }
         if changed {
-            let groups: Vec<_> = self
-                .routes_to(person, None)
-                .into_iter()
-                .map(|key| key.group)
-                .collect();
+            let routes = self.routes_to(person, None).into_iter();
+            let groups: BTreeSet<_> = routes.map(|key| key.group).collect();
             self.shared.contacts.insert(person, contact.clone());
             for group in groups {
                 self.make_routes(now, &contact, &group);

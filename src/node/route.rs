@@ -62,6 +62,8 @@ pub(super) struct Route {
     /// Rounds over all URLs that failed since the last success.
     failed: usize,
     pub(super) conn: Option<ConnId>,
+    /// The connection was dialled before the URLs changed.
+    moved: bool,
     redial_at: Option<Micros>,
 }
 
@@ -74,6 +76,7 @@ impl Route {
             next: 0,
             failed: 0,
             conn: None,
+            moved: false,
             redial_at: None,
         }
     }
@@ -83,9 +86,15 @@ impl Route {
         self.urls.get(self.next)
     }
 
-    /// Whether it goes where the other one goes.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.target == other.target && self.urls == other.urls
+    /// Takes the URLs of another route to the same target. A connection stays, and where it was dialled no longer says
+    /// which URL is tried next.
+    pub(super) fn goes_by(&mut self, other: Self) {
+        if self.urls != other.urls {
+            self.urls = other.urls;
+            self.next = 0;
+            self.failed = 0;
+            self.moved = self.conn.is_some();
+        }
     }
 
     /// It is to be dialled at this time.
@@ -96,6 +105,7 @@ impl Route {
     /// It is being dialled.
     pub(super) fn dialling(&mut self, conn: ConnId) {
         self.conn = Some(conn);
+        self.moved = false;
         self.redial_at = None;
     }
 
@@ -108,7 +118,9 @@ impl Route {
     /// and does not count: the other side may not know this one yet.
     pub(super) fn failed(&mut self, now: Micros, soon: bool) {
         self.conn = None;
-        self.next += 1;
+        if !core::mem::take(&mut self.moved) {
+            self.next += 1;
+        }
         if self.next < self.urls.len() {
             self.redial_at = Some(now);
             return;

@@ -37,9 +37,12 @@ impl<S: Suite> Inner<S> {
         let fresh = self.fresh.get(&contact.person_id);
         let at = fresh.map_or(now.mono, |fresh| fresh.first.max(now.mono));
         for (key, new) in routes {
-            if !self.routes.get(&key).is_some_and(|old| old.is_like(&new)) {
-                self.drop_route(now, &key);
-                self.routes.insert(key.clone(), new);
+            match self.routes.get_mut(&key) {
+                Some(old) if old.target == new.target => old.goes_by(new),
+                _ => {
+                    self.drop_route(now, &key);
+                    self.routes.insert(key.clone(), new);
+                }
             }
             if let Some(route) = self.routes.get_mut(&key)
                 && route.conn.is_none()
