@@ -183,7 +183,7 @@ pub enum Effect<E, R> {
     Pause(ConnId),
     /// Go on reading from this connection; first offer again what was answered [`Full`].
     Resume(ConnId),
-    /// Store this, and answer with `stored`.
+    /// Store this, and answer with `stored`. Records are written in the order in which they are polled.
     Store {
         /// To be named in the answer.
         id: StoreId,

@@ -216,3 +216,25 @@ impl<K: PairKey> Opener<K> {
         self.accepted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::crypto::{Nacl, RawKey, Secret, Suite};
+
+    /// A buffer that grew would have left plaintext behind. The first of a sealer is made for the first message.
+    #[test]
+    fn room_for_a_plaintext_is_made_before_it_is_written() {
+        let key = <<Nacl as Suite>::Pair as RawKey>::from_raw(Secret::take(&mut [7; 32]));
+        for (length, marks) in [(0, 0), (1, 0), (100, 70), (1000, 1)] {
+            let random = Random::new([length as u8; 32]);
+            let mut sealer = Sealer::new(key.clone(), Role::Initiator, random);
+            let mut frame = Vec::new();
+            let sealed = sealer.seal(true, &vec![b'm'; length], marks, &mut frame);
+            assert_eq!(sealed, Ok(1));
+            assert_eq!(sealer.plain.capacity(), MAX_PADDING + length + marks);
+        }
+    }
+}

@@ -699,3 +699,6 @@ impl<S: Suite> Channel<S> {
         self.latest = Micros::ZERO;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -433,4 +433,48 @@ mod tests {
             assert_eq!(bench.place(4 + 2 * w), (refused, [1, size - 1]));
         }
     }
+
+    /// At its bounds all is well; what is beyond one is told.
+    #[test]
+    fn a_check_finds_what_is_wrong_and_nothing_else() {
+        const SIZE: usize = 5;
+        let full = || {
+            let mut bench = Bench::at(1, SIZE);
+            bench.window.max_bytes = SIZE * bench.frame(1).len();
+            for back in 0..SIZE as u64 {
+                assert_eq!(bench.place(11 - 2 * back).0, Ok("held"));
+            }
+            bench.window.duplicates = limits::DUPLICATES;
+            assert_eq!(bench.window.self_check(1), Ok(()));
+            bench.window
+        };
+        let wrong = |what: fn(&mut Window)| {
+            let mut window = full();
+            what(&mut window);
+            window.self_check(1).is_err()
+        };
+        assert!(wrong(|window| window.held.swap(1, 2)));
+        assert!(wrong(|window| window.held[0].counter = 1));
+        assert!(wrong(|window| window.held[SIZE - 1].counter = 13));
+        assert!(wrong(|window| window.bytes -= 1));
+        assert!(wrong(|window| window.max_bytes -= 1));
+        assert!(wrong(|window| window.duplicates += 1));
+        assert!(wrong(|window| window.gap_until = None));
+        let more = |window: &mut Window| {
+            let one = window.held[0].clone();
+            window.held.push_back(Held { counter: 0, ..one });
+        };
+        assert!(wrong(more));
+        assert!(full().self_check(3).is_err());
+        // More held than its size, each of them where it may be: counters of both parities.
+        assert!(wrong(|window| {
+            let between = Held {
+                counter: 4,
+                ..window.held[0].clone()
+            };
+            window.bytes += between.wire_len();
+            window.max_bytes = window.bytes;
+            window.held.insert(1, between);
+        }));
+    }
 }

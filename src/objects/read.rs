@@ -167,7 +167,7 @@ pub fn type_of(text: &str) -> Option<(&str, bool)> {
         None => (text.strip_prefix(ID_OBJECT)?, true),
     };
     // A longer name is no name, so there is no need to look on.
-    let most = rest.char_indices().nth(limits::NAME + 1);
+    let most = rest.char_indices().nth(limits::NAME + NAMED.len());
     let near = most.map_or(Some(rest), |(end, _)| rest.get(..end))?;
     let (name, _) = near.split_once(NAMED)?;
     recipe::is_name(name).then_some((name, id_only))

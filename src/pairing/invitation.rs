@@ -292,3 +292,44 @@ fn percent_decode(text: &str) -> Option<String> {
         .map_err(|error| error.into_bytes().zeroize())
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Random;
+
+    /// All that is drawn is in the token: its characters are the drawn bits, six at a time.
+    #[test]
+    fn a_token_has_all_its_bits() {
+        for seed in 0..20 {
+            let token = Token::draw(&mut Random::new([seed; 32]));
+            let drawn: Secret<48> = Random::new([seed; 32]).secret(Purpose::Token);
+            let bits = |byte: &u8| (0..8).rev().map(|bit| byte >> bit & 1).collect::<Vec<_>>();
+            let drawn: Vec<u8> = drawn.expose().iter().flat_map(bits).collect();
+            let token: Vec<u8> = token
+                .expose()
+                .bytes()
+                .map(|c| {
+                    ALPHABET
+                        .iter()
+                        .position(|a| *a == c)
+                        .expect("of the alphabet") as u8
+                })
+                .flat_map(|six| bits(&six)[2..].to_vec())
+                .collect();
+            assert!(token == drawn, "{seed}");
+        }
+    }
+
+    /// A text that grew would have left the token behind.
+    #[test]
+    fn room_for_the_json_is_made_before_it_is_written() {
+        for length in [0, 1, 1000] {
+            let token = Token::draw(&mut Random::new([1; 32]));
+            let url = "\"".repeat(length);
+            let invitation = Invitation::new(token, PublicKey::new([1; KEY]), url);
+            let json = invitation.json();
+            assert_eq!(json.capacity(), TOKEN + 2 * KEY + 2 * length + 64);
+        }
+    }
+}

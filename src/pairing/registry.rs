@@ -94,10 +94,10 @@ impl Invitations {
         Ok((Invitation::new(token, public_key, url), record))
     }
 
-    /// Takes in one that was stored in an earlier run.
+    /// Takes in one that was stored in an earlier run. One that has expired since then expires now: it is still stored.
     pub(crate) fn restore(&mut self, now: Now, record: InvitationRecord) {
         let left = Micros::millis(record.expires.0.saturating_sub(now.wall.0));
-        if left > Micros::ZERO && self.entries.len() < limits::INVITATIONS {
+        if self.entries.len() < limits::INVITATIONS {
             self.insert(record, now.mono + left);
         }
     }

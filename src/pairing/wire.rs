@@ -105,3 +105,16 @@ pub fn read_identity(text: &str) -> Result<PeerIdentity, JsonFault> {
         url,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Random;
+
+    /// A text that grew would have left the token behind.
+    #[test]
+    fn room_for_a_token_is_made_before_it_is_written() {
+        let token = Token::draw(&mut Random::new([1; 32]));
+        assert_eq!(authentication_token(&token).capacity(), TOKEN + 64);
+    }
+}

@@ -15,7 +15,7 @@ use chumwire::limits;
 use chumwire::node::{Event, Node, NodeConfig, Record};
 use chumwire::pairing::{Invitation, InvitationState};
 use chumwire::role::Role;
-use chumwire::time::{Micros, Now};
+use chumwire::time::{Micros, Millis, Now};
 
 const ALICE: usize = 0;
 const BOB: usize = 1;
@@ -114,6 +114,26 @@ fn an_invitation_for_another_person_is_refused() {
         net.run();
         assert_eq!(net.pairings(ALICE), usize::from(own));
     }
+}
+
+/// It expires at the start, and is taken out of what is stored.
+#[test]
+fn an_invitation_that_expired_while_its_node_was_down_is_withdrawn() {
+    let mut before = net(&["alice"]);
+    let invitation = invite(&mut before, 60);
+    let record = before.nodes[ALICE].invitations().next();
+    let mut record = record.expect("the invitation").0.clone();
+    record.expires = Millis(before.now.wall.0 - 1);
+    let mut alice = config("alice");
+    alice.invitations.push(record.clone());
+    let mut net = Net::new(vec![alice, config("bob")]);
+    net.pass(Micros::ZERO);
+    assert_eq!(net.records[ALICE], [Record::Withdrawn(record.id)]);
+    assert_eq!(net.nodes[ALICE].deadline(), None);
+    join(&mut net, BOB, &invitation);
+    net.run();
+    assert_eq!(state(&net), InvitationState::Expired, "not unknown");
+    assert_eq!(net.faults(ALICE), ["invitation_refused"]);
 }
 
 /// The connection is lost while it holds the token: after that only who presented it can use it.

@@ -123,7 +123,7 @@ pub(super) const MIRROR: Scenario = Scenario {
             }
         })?;
         stage.join(meeting.joiner, &meeting.invitation)?;
-        stage.run(500)?;
+        stage.run(1_000)?;
         let sender = receiver(&meeting, from.other());
         let due = match (from, index) {
             (Side::Dialler, 1) => ("reflected_key", None),

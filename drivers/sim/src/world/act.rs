@@ -65,7 +65,9 @@ impl<S: Suite> World<S> {
             Effect::Store { id: store, record } => {
                 self.record(id, || What::of_record(store.0, &record, false));
                 let at = self.now + self.delay(self.config.store, Choice::Store);
-                let start = self.parties[id.0].starts;
+                let slot = &mut self.parties[id.0];
+                slot.writes_until = slot.writes_until.max(at);
+                let (at, start) = (slot.writes_until, slot.starts);
                 self.put_off(at, Later::Commit(id, start, store, record));
             }
             Effect::Event(told) => self.tell(id, told),

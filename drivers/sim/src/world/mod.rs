@@ -167,6 +167,8 @@ struct Slot<S: Suite> {
     running: Option<Running<S>>,
     setup: Setup,
     store: Store,
+    /// When the last record is written that it wanted to be: records are written in that order.
+    writes_until: Micros,
     starts: u32,
     /// Who it is, if it is a node of ours.
     known: Option<Known>,

@@ -6,7 +6,7 @@ use chumwire::crypto::Suite;
 use chumwire::io::Closed;
 use chumwire::node::{Misuse, Node, NodeConfig, Record};
 use chumwire::relay::{Relay, RelayConfig};
-use chumwire::time::Now;
+use chumwire::time::{Micros, Now};
 use chumwire_trace::What;
 
 use super::clock::Clock;
@@ -28,6 +28,7 @@ impl<S: Suite> World<S> {
             running,
             setup,
             store: Store::default(),
+            writes_until: Micros::ZERO,
             starts: 0,
             known: None,
             clock: Clock::default(),

@@ -59,7 +59,7 @@ impl How {
                 0 => None,
                 // A pairing takes some of these.
                 1 => Some(250),
-                // The writes of what a user does do not overtake each other: the longest takes 9 ms.
+                // A write takes at most 9 ms.
                 2 => Some(10),
                 _ => Some(80),
             },
