@@ -5,5 +5,6 @@
 mod support;
 
 mod channel;
+mod establishment;
 mod objects;
 mod pairing;
