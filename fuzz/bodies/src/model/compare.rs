@@ -38,9 +38,10 @@ impl Pair {
         let state = |of: &Invitation| {
             let of = of.token().id();
             if !up {
-                // One whose time is over does not come back.
+                // One whose time is over expires at the start, and is taken out then.
                 let record = world.store(id).invitations().get(&of)?;
-                return (record.expires > world.now().wall).then_some(State::Open);
+                let is_over = record.expires <= world.now().wall;
+                return Some(if is_over { State::Expired } else { State::Open });
             }
             let (_, state) = world
                 .node(id)
