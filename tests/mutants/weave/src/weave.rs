@@ -35,7 +35,7 @@ struct Order {
     inner: bool,
 }
 
-/// The text with the mutants in it that are not in `dropped`, and which of them are in it.
+/// The text with these mutants in it, and which of them are: some are in what the compiler works out.
 pub(crate) fn weave(text: &str, mutants: &[(usize, &Mutant)]) -> (String, Vec<usize>) {
     let file = syn::parse_file(text).expect("a source that compiles");
     let mut finder = Finder {
@@ -100,11 +100,7 @@ fn write(out: &mut String, text: &str, range: Range<usize>, sites: &[(Range<usiz
                 let (left, right) = (site.start..operator.start, operator.end..site.end);
                 for (number, other) in others {
                     let (left, right) = (raw(left.clone()), raw(right.clone()));
-                    mark(
-                        out,
-                        *number,
-                        &format!("if crate::mutant::is({number}) {{ {left}{other}{right} }} else"),
-                    );
+                    instead(out, *number, &format!("{left}{other}{right}"));
                 }
                 out.push('{');
                 write(out, text, left, inner);
@@ -115,11 +111,7 @@ fn write(out: &mut String, text: &str, range: Range<usize>, sites: &[(Range<usiz
             Site::Unary(operand, number) => {
                 out.push('(');
                 let without = raw(operand.clone());
-                mark(
-                    out,
-                    *number,
-                    &format!("if crate::mutant::is({number}) {{ {without} }} else"),
-                );
+                instead(out, *number, without);
                 out.push('{');
                 out.push_str(&text[site.start..operand.start]);
                 write(out, text, operand.clone(), inner);
@@ -127,11 +119,7 @@ fn write(out: &mut String, text: &str, range: Range<usize>, sites: &[(Range<usiz
             }
             Site::Guard(others) => {
                 for (number, other) in others {
-                    mark(
-                        out,
-                        *number,
-                        &format!("if crate::mutant::is({number}) {{ {other} }} else"),
-                    );
+                    instead(out, *number, other);
                 }
                 out.push_str("{(");
                 write(out, text, site.clone(), inner);
@@ -141,6 +129,12 @@ fn write(out: &mut String, text: &str, range: Range<usize>, sites: &[(Range<usiz
         }
     }
     out.push_str(&text[at..range.end]);
+}
+
+/// What there is instead, if this mutant is on.
+fn instead(out: &mut String, number: usize, code: &str) {
+    let code = format!("if crate::mutant::is({number}) {{ {code} }} else");
+    mark(out, number, &code);
 }
 
 /// On lines of its own, so that what the compiler says of it can be told to be about this mutant.
