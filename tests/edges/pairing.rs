@@ -1,15 +1,15 @@
 //! Invitations and their registry at their bounds (spec 06).
 
-use chumwire::crypto::{Nacl, Random};
+use chumwire::crypto::Nacl;
 use chumwire::fault::Why;
-use chumwire::identity::Identity;
 use chumwire::io::{Effect, Machine};
 use chumwire::limits;
 use chumwire::node::{Event, Misuse, Node, NodeConfig, Record};
 use chumwire::pairing::{BadInvitation, Invitation, LINK_BASE};
 use chumwire::time::{Alarm, Micros, Millis, Now};
 
-use crate::support::net::Net;
+use crate::support::net::{Net, address};
+use crate::support::people::made_up;
 
 const START: Now = Now {
     mono: Micros::secs(1),
@@ -17,9 +17,7 @@ const START: Now = Now {
 };
 
 fn config(name: &str) -> NodeConfig {
-    let mut random = Random::new([name.len() as u8; 32]);
-    let email = format!("{name}@example.com");
-    NodeConfig::new(Identity::generate::<Nacl>(&mut random, &email, name).unwrap())
+    NodeConfig::new(made_up(name))
 }
 
 fn node() -> Node<Nacl> {
@@ -102,9 +100,9 @@ fn an_invitation_expires_once_at_its_time_and_a_late_comer_hears_how_late_it_is(
     assert_eq!(told, [(60, invitation.id())]);
     assert_eq!(alice.deadline(), None);
 
-    let mut net = Net::new(vec![config("alice"), config("bobby2")]);
+    let mut net = Net::new(vec![config("alice"), config("bob")]);
     let life = Micros::secs(60);
-    let invitation = net.nodes[0].invite(net.now, life, &crate::support::net::address(0));
+    let invitation = net.nodes[0].invite(net.now, life, &address(0));
     net.drain();
     net.pass(Micros::millis(72_500));
     net.nodes[1].join(net.now, &invitation.unwrap()).unwrap();
