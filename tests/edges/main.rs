@@ -6,5 +6,6 @@ mod support;
 
 mod channel;
 mod establishment;
+mod node;
 mod objects;
 mod pairing;
