@@ -8,7 +8,7 @@ use std::alloc::System;
 use chumwire::channel::{Channel, ChannelConfig};
 use chumwire::crypto::{KeyPair, Nacl, Purpose, Random, Secret};
 use chumwire::establish::Group;
-use chumwire::io::{Closed, ConnId, Kind, Machine, Message, Output, Source};
+use chumwire::io::{Closed, ConnId, Effect, Kind, Machine, Message, Output, Source};
 use chumwire::limits;
 use chumwire::node::{Node, NodeConfig};
 use chumwire::relay::{Registration, Relay, RelayConfig, wire};
@@ -16,7 +16,7 @@ use chumwire::role::Role;
 use chumwire::time::{Micros, Now};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use support::bench::{Wire, borrowed};
-use support::people::made_up;
+use support::people::{as_contact, made_up};
 use support::world::World;
 
 #[global_allocator]
@@ -75,6 +75,8 @@ fn a_flood_stays_within_the_bounds() {
     }
     listeners();
     nodes();
+    dialling(None);
+    dialling(Some("ws://relay.example"));
     relays();
 }
 
@@ -187,6 +189,47 @@ fn nodes() {
         assert!(held(&region) <= bound, "{} of {bound}", held(&region));
     }
     assert_eq!(node.self_check(), Ok(()));
+}
+
+/// A node dials a contact or a relay for ever, nothing answers, and nobody polls; when somebody does, it is dialled
+/// again.
+fn dialling(relay: Option<&str>) {
+    let bob = made_up("bob");
+    let mut config = NodeConfig::new(made_up("alice"));
+    config.contacts = vec![as_contact(&bob, "ws://bob.example")];
+    let mut now = Now::default();
+    let mut node = Node::<Nacl>::new(config, [1; 32], now).expect("good");
+    if relay.is_some() {
+        node.listen(now, relay).expect("good");
+    } else {
+        let connected = node.connect(now, bob.person_id(), Group::Chum);
+        connected.expect("known");
+    }
+    let mut next = |node: &mut Node<Nacl>| {
+        let next = node.deadline().expect("it tries again");
+        assert!(next.at > now.mono, "{next:?} at {now:?}");
+        now.mono = next.at;
+        node.tick(now);
+    };
+    let dials = |node: &mut Node<Nacl>| {
+        let effects = std::iter::from_fn(|| node.poll(&mut Vec::new()));
+        effects
+            .filter(|effect| matches!(effect, Effect::Dial { .. }))
+            .count()
+    };
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..10 * limits::EFFECTS {
+        next(&mut node);
+        assert!(held(&region) <= QUEUE, "{} of {QUEUE}", held(&region));
+    }
+    assert_eq!(node.self_check(), Ok(()));
+    assert!(dials(&mut node) > 1_000);
+    // What was dialled last is given up, and then it is time.
+    let again = (0..9).any(|_| {
+        next(&mut node);
+        dials(&mut node) > 0
+    });
+    assert!(again, "{relay:?}");
 }
 
 /// The same at a relay.

@@ -4,7 +4,6 @@
 mod support;
 
 use chumwire::channel::{Channel, ChannelConfig, Diagnosis, KEEPALIVE};
-use chumwire::contact::{Contact, ContactInstance};
 use chumwire::crypto::{Instance, KeyPair, Nacl, Purpose, Random};
 use chumwire::establish::Group;
 use chumwire::fault::{Fault, Why};
@@ -20,7 +19,7 @@ use chumwire::session::{Session, SessionEvent};
 use chumwire::step::Step;
 use chumwire::time::{Alarm, Micros, Millis, Now};
 use support::bench::{Wire, borrowed};
-use support::people::made_up;
+use support::people::{as_contact, made_up};
 use support::stub::Stub;
 use support::world::World;
 
@@ -387,24 +386,9 @@ struct Two {
 impl Two {
     fn connected(window: usize) -> Self {
         let people = [made_up("alice"), made_up("bob")];
-        let contact = |n: usize| Contact {
-            person_id: people[n].person_id(),
-            email: people[n].person().email.clone(),
-            person_key: people[n].person_key().public(),
-            person_sign_key: people[n].person_sign_key(),
-            instances: vec![ContactInstance {
-                instance_id: people[n].instance_id(),
-                name: people[n].instance().name.clone(),
-                instance_key: people[n].instance_key().public(),
-                instance_sign_key: people[n].instance_sign_key(),
-                url: Some("ws://alice".into()),
-                key_proven: false,
-                paired_at: Millis(0),
-            }],
-        };
         let node = |n: usize| {
             let mut config = NodeConfig::new(people[n].clone());
-            config.contacts = vec![contact(1 - n)];
+            config.contacts = vec![as_contact(&people[1 - n], "ws://alice")];
             config.serve.insert(Group::Chum);
             (config.reorder_window, config.notes) = (window, true);
             Node::<Nacl>::new(config, [n as u8; 32], at(0)).expect("good")

@@ -198,15 +198,19 @@ impl<S: Suite> Inner<S> {
         conn
     }
 
+    /// Nobody polls: nothing more is begun until somebody does, or what is told of it would pile up.
+    pub(super) fn is_behind(&self) -> bool {
+        self.effects.len() >= limits::EFFECTS
+    }
+
     pub(super) fn accept(&mut self, now: Now) -> Option<ConnId> {
         let half_open = self
             .conns
             .values()
             .filter(|conn| conn.is_half_open())
             .count();
-        // While nobody polls, those that come and go would pile up what is told of them.
         if self.shutting_down
-            || self.effects.len() >= limits::EFFECTS
+            || self.is_behind()
             || half_open >= self.config.half_open
             || self.conns.len() >= self.config.max_connections
         {
@@ -264,7 +268,7 @@ impl<S: Suite> Inner<S> {
         id: ConnId,
         message: Message<'_>,
     ) -> Result<(), Full> {
-        let too_much = self.effects.len() >= limits::EFFECTS;
+        let too_much = self.is_behind();
         let Some(conn) = self.conns.get_mut(&id) else {
             return Ok(());
         };

@@ -12,6 +12,7 @@ use crate::crypto::{Purpose as Draw, Suite};
 use crate::establish::Group;
 use crate::fault::{Fault, Why};
 use crate::io::ConnId;
+use crate::limits;
 use crate::objects::PersonId;
 use crate::session::Opening;
 use crate::step::Step;
@@ -84,12 +85,17 @@ impl<S: Suite> Inner<S> {
     }
 
     pub(super) fn dial_route(&mut self, now: Now, key: &RouteKey) {
+        let is_behind = self.is_behind();
         let Some(route) = self.routes.get_mut(key) else {
             return;
         };
         let target = route.target;
         if self.shutting_down || route.conn.is_some() {
             return;
+        }
+        if is_behind {
+            route.dial_at(now.mono + limits::RECONNECT);
+            return self.arm_route(now, key);
         }
         if self.shared.is_linked(&target.presented(), &key.group) {
             // Until the connection that serves has ended.

@@ -33,13 +33,10 @@ impl<S: Suite> Inner<S> {
         let online = self.spares().any(
             |conn| matches!(&conn.stage, Stage::Spare(registration) if registration.is_spare()),
         );
+        self.retry_later(now);
         let Some(listener) = &mut self.listener else {
             return;
         };
-        listener
-            .retry_at
-            .get_or_insert(now.mono + limits::REGISTER_AGAIN);
-        self.timers.set(Owner::Listener, listener.deadline());
         listener.online &= online;
         if !listener.online && !listener.told_offline {
             listener.told_offline = true;
@@ -47,6 +44,15 @@ impl<S: Suite> Inner<S> {
             if let Some(fault) = fault {
                 self.event(Event::Offline { url, fault });
             }
+        }
+    }
+
+    /// The next attempt comes after its delay, or when it was due already.
+    fn retry_later(&mut self, now: Now) {
+        if let Some(listener) = &mut self.listener {
+            let later = now.mono + limits::REGISTER_AGAIN;
+            listener.retry_at.get_or_insert(later);
+            self.timers.set(Owner::Listener, listener.deadline());
         }
     }
 
@@ -63,6 +69,9 @@ impl<S: Suite> Inner<S> {
             (true, true) => missing.min(1),
             (true, false) => 0,
         };
+        if wanted > 0 && self.is_behind() {
+            return self.retry_later(now);
+        }
         let half_open = self
             .conns
             .values()
