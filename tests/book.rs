@@ -363,3 +363,27 @@ proptest! {
         prop_assert_eq!(load(&stored), (book, Plan::default()));
     }
 }
+
+/// Whoever removed a person, on whatever device, has removed it.
+#[test]
+fn who_was_removed_in_one_of_two_contacts_is_removed() {
+    for removed in [[true, false], [false, true], [false, false]] {
+        let kept = [0_usize, 1].map(|n| {
+            let mut random = Random::new([n as u8; 32]);
+            let (mut book, _) = AddressBook::load(own(), [], [], &mut random);
+            let plan = book.pair(person(0), &email(0), &mut random);
+            book.apply(&plan.expect("another person"));
+            if removed[n] {
+                let plan = book.remove(person(0), None);
+                book.apply(&plan.expect("a contact"));
+            }
+            let (_, someone) = book.someones().next().expect("one");
+            someone.clone()
+        });
+        let random = &mut Random::new([2; 32]);
+        let (book, plan) = AddressBook::load(own(), kept, [], random);
+        assert_eq!(book.someones().count(), 1);
+        assert_eq!(book.is_contact(person(0)), removed == [false, false]);
+        assert_eq!(plan.withdrawn.is_empty(), removed == [false, false]);
+    }
+}

@@ -488,3 +488,31 @@ impl Work {
         self.own.is_some() || self.plan != Plan::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Nacl;
+
+    #[test]
+    fn what_a_contact_makes_wait_is_bounded() {
+        let mut random = Random::new([1; 32]);
+        let mut someone =
+            |email| Identity::generate::<Nacl>(&mut random, email, "phone").expect("good names");
+        let (own, other) = (someone("own@example.org"), someone("other@example.org"));
+        let contact = Contact {
+            person_id: other.person_id(),
+            email: "other@example.org".into(),
+            person_key: other.person_key().public(),
+            person_sign_key: other.person_sign_key(),
+            instances: Vec::new(),
+        };
+        let recipes = Recipes::known();
+        let (kept, contacts) = (Vec::new(), Vec::new());
+        let mut keeper = Bookkeeper::new(&own, None, kept, contacts, recipes, random);
+        for n in 0..=limits::BOOK_CHANGES {
+            keeper.profile(contact.clone(), ObjectHash::of(&alloc::format!("{n}")));
+        }
+        assert_eq!(keeper.waiting.len(), limits::BOOK_CHANGES);
+    }
+}

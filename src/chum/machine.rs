@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -471,14 +470,5 @@ impl Chum {
         };
         let log = Box::new(log);
         self.events.push_back(ChumEvent::Ended { fault, log });
-    }
-
-    /// Why a connection is closed on which this has ended. It travels in clear, so it tells no cause.
-    #[must_use]
-    pub fn close_reason(fault: Option<&ChumFault>) -> String {
-        String::from(match fault {
-            None => "Chum ended normally.",
-            Some(_) => "Chum ended with error.",
-        })
     }
 }

@@ -283,7 +283,7 @@ pub(super) fn pass_notes<S: Suite>(
 
 /// A note of a message that came in the frame opened last; one of a message to be sent is completed by [`send`].
 fn framed<S: Suite>(mut note: Note, link: &Link<S>) -> Output<SessionEvent> {
-    if !note.sent && note.layer != Layer::Handshake {
+    if !note.sent {
         let (bytes, nonce) = link.channel.last_frame();
         (note.bytes, note.nonce) = (bytes, Some(nonce));
     }

@@ -527,3 +527,25 @@ fn every_device_of_a_contact_is_a_route_of_its_own() {
     });
     assert_eq!(world.chums(ALICE), [bob]);
 }
+
+#[test]
+fn who_cannot_be_dialled_says_no_address() {
+    let mut world = World::new();
+    world.add("alice", identity("alice", "laptop", 1));
+    world.add_at("bob", identity("bob", "phone", 2), None);
+    let addresses = |i: usize| -> Vec<Option<String>> {
+        let (store, person) = (&world.peers[i].store, world.peers[i].person());
+        let profile = newest(store, &profile_id(person));
+        let address = |endpoint: &chumwire::objects::Value| {
+            let Some(Reference::Object(hash)) = endpoint.as_reference() else {
+                panic!("an endpoint");
+            };
+            let endpoint = read(store, hash).expect("it is stored");
+            endpoint.get("url")?.as_text().map(Into::into)
+        };
+        let endpoints = list(&profile, "communicationEndpoint");
+        endpoints.into_iter().map(address).collect()
+    };
+    assert_eq!(addresses(ALICE), [Some("ws://alice".to_owned())]);
+    assert_eq!(addresses(BOB), [None]);
+}

@@ -48,12 +48,15 @@ fn what_is_shared_arrives_and_the_end_is_told_by_the_chum_first() {
     world.call(BOB, |machine, now| machine.granted(now, bob));
     assert!(!has(&world, second));
     world.call(BOB, |machine, now| machine.granted(now, alice));
-    world.call(ALICE, |machine, now| machine.poll_roots(now));
     assert!(has(&world, second));
-    world.call(ALICE, |machine, now| machine.policy_changed(now));
+    // What is not told is found by who looks.
     let third = share(&mut world, 3);
-    world.run(Micros::secs(10));
+    world.call(ALICE, |machine, now| machine.poll_roots(now));
     assert!(has(&world, third));
+    world.call(ALICE, |machine, now| machine.policy_changed(now));
+    let fourth = share(&mut world, 4);
+    world.run(Micros::secs(10));
+    assert!(has(&world, fourth));
     for i in [ALICE, BOB] {
         world.peers[i].told.clear();
     }

@@ -78,9 +78,20 @@ impl World {
 
     /// One more instance, which can be dialled at `ws://<name>`.
     pub(crate) fn add(&mut self, name: &'static str, identity: Identity) -> usize {
+        let url = format!("ws://{name}");
+        self.add_at(name, identity, Some(url))
+    }
+
+    /// One more instance, which says that it can be dialled there.
+    pub(crate) fn add_at(
+        &mut self,
+        name: &'static str,
+        identity: Identity,
+        url: Option<String>,
+    ) -> usize {
         let mut config = NodeConfig::new(identity);
         config.serve.extend([Group::Chum, Group::Debug]);
-        config.url = Some(format!("ws://{name}"));
+        config.url = url;
         let (contacts, store) = (Vec::new(), MemoryStore::new());
         let machine = self.start(&config, contacts, Vec::new(), self.peers.len());
         self.peers.push(Peer {
