@@ -12,7 +12,7 @@ use chumwire::chum::{
 };
 use chumwire::crypto::Nacl;
 use chumwire::establish::Group;
-use chumwire::fault::Why;
+use chumwire::fault::{Fault, Why};
 use chumwire::io::{ConnId, NotStored};
 use chumwire::node::{Event, Misuse, Node, NodeConfig};
 use chumwire::objects::{IdHash, Kind, PersonId, Recipe, Recipes, Rule};
@@ -212,6 +212,11 @@ impl Peer {
     /// Everything that this instance tells from now on. To be read or dropped.
     pub(crate) fn subscribe(&self) -> Receiver<Notice> {
         self.hub.subscribe()
+    }
+
+    /// The relay at which this instance is not registered, and why, as far as that was told.
+    pub(crate) fn offline(&self) -> Option<(String, Fault)> {
+        lock(&self.hub.0).offline.clone()
     }
 
     /// Tells all who listen.
@@ -472,17 +477,33 @@ fn write_down(event: &Event) {
 
 /// Those who listen.
 #[derive(Clone, Default)]
-struct Hub(Arc<Mutex<Vec<Sender<Notice>>>>);
+struct Hub(Arc<Mutex<Listeners>>);
+
+#[derive(Default)]
+struct Listeners {
+    to: Vec<Sender<Notice>>,
+    /// The relay at which this instance is not registered, and why: for those who come later.
+    offline: Option<(String, Fault)>,
+}
 
 impl Hub {
     fn subscribe(&self) -> Receiver<Notice> {
         let (sender, receiver) = unbounded();
-        lock(&self.0).push(sender);
+        lock(&self.0).to.push(sender);
         receiver
     }
 
     fn tell(&self, notice: &Notice) {
-        lock(&self.0).retain(|to| to.try_send(notice.clone()).is_ok());
+        let mut listeners = lock(&self.0);
+        match notice {
+            Notice::Node(Event::Offline { url, fault }) => {
+                listeners.offline = Some((url.clone(), fault.clone()));
+            }
+            Notice::Node(Event::Online { .. }) => listeners.offline = None,
+            _ => {}
+        }
+        let is_there = |to: &Sender<Notice>| to.try_send(notice.clone()).is_ok();
+        listeners.to.retain(is_there);
     }
 }
 

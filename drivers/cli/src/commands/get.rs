@@ -14,7 +14,7 @@ use crate::output::Output;
 /// Hands out what is stored under a hash.
 ///
 /// # Errors
-/// `not_found`; the system's.
+/// `not_found`, `store_damaged`; the system's.
 pub(super) async fn get(args: Get, output: Output) -> Result<(), Failure> {
     let found = Arc::new(Mutex::new(None));
     let keep = found.clone();
@@ -30,9 +30,7 @@ pub(super) async fn get(args: Get, output: Output) -> Result<(), Failure> {
     at_home(&args.home.home, Use::default(), request, emit).await?;
     let found = found.lock().unwrap_or_else(PoisonError::into_inner).take();
     let found = found.ok_or_else(|| Failure::new("internal", "nothing was found"))?;
-    let size = hand_out(found, args.output.as_deref()).map_err(|error| {
-        Failure::new("not_written", format_args!("it cannot be written: {error}"))
-    })?;
+    let size = hand_out(&found, &args.hash, args.output.as_deref())?;
     if let Some(path) = args.output {
         output.event(&Event::Got {
             object: args.hash,

@@ -1,8 +1,11 @@
 //! What is kept: the identity, the contacts and the address book, the open invitations. One record, or one change of
 //! the address book, is one transaction, and it is on the disk when it is reported.
 
+use std::cell::Cell;
+use std::io::ErrorKind;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use chumwire::book::{Plan, Someone};
 use chumwire::contact::Contact;
@@ -12,7 +15,10 @@ use chumwire::node::Record;
 use chumwire::objects::PersonId;
 use chumwire::pairing::InvitationRecord;
 use chumwire::time::Millis;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
@@ -79,7 +85,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::check(Builder::new().set_cache_size(CACHE).open(path)?)
+        let database = whole(|| Builder::new().set_cache_size(CACHE).open(path))?;
+        Self::check(database)
     }
 
     /// Makes a store for an identity in a new file.
@@ -198,6 +205,49 @@ impl Store {
         put_record(&write, record)?;
         Ok(write.commit()?)
     }
+}
+
+/// Opens a database, and looks whether all that is in it is as it was written, which takes about 1 ms for each MB. Its
+/// library looks at less: from what is damaged it would read something else, or panic, now or at any time later.
+fn whole(open: impl FnOnce() -> Result<Database, DatabaseError>) -> Result<Database, StoreError> {
+    let look = || -> Result<Database, redb::Error> {
+        let mut database = open()?;
+        database.check_integrity()?;
+        Ok(database)
+    };
+    let damaged = |what: &dyn std::fmt::Display| StoreError::Damaged(what.to_string());
+    match quietly(look) {
+        Some(Ok(database)) => Ok(database),
+        Some(Err(error @ redb::Error::Corrupted(_))) => Err(damaged(&error)),
+        Some(Err(redb::Error::Io(error)))
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+            ) =>
+        {
+            Err(damaged(&error))
+        }
+        Some(Err(error)) => Err(error.into()),
+        None => Err(damaged(&"it contradicts itself")),
+    }
+}
+
+/// Does it; a panic in it is `None`, and not printed.
+fn quietly<T>(job: impl FnOnce() -> T) -> Option<T> {
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                usual(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let done = panic::catch_unwind(AssertUnwindSafe(job));
+    QUIET.set(false);
+    done.ok()
 }
 
 /// Puts a record into a transaction.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_channel::{Receiver, RecvError};
+use chumwire::fault::Fault;
 use chumwire::node::Event as NodeEvent;
 use chumwire::pairing::InvitationId;
 use chumwire::time::{Micros, Millis};
@@ -76,6 +77,9 @@ async fn be_reachable(peer: &Peer, how: &Invite, ear: &mut Ear<'_>) -> Result<St
         },
     };
     if !online {
+        if let Some((url, fault)) = peer.offline().filter(|(url, _)| *url == relay) {
+            ear.offline(url, &fault);
+        }
         loop {
             match ear.hear().await {
                 Ok(Notice::Node(NodeEvent::Online { url })) if url == relay => break,
@@ -176,13 +180,17 @@ impl Ear<'_> {
                 self.offline = false;
                 (self.emit)(Event::Online { url: url.clone() });
             }
-            Notice::Node(NodeEvent::Offline { url, fault }) => {
-                self.offline = true;
-                (self.emit)(Event::offline(url.clone(), fault));
-            }
+            Notice::Node(NodeEvent::Offline { url, fault }) => self.offline(url.clone(), fault),
             _ => {}
         }
         Ok(notice)
+    }
+
+    /// Tells it once.
+    fn offline(&mut self, url: String, fault: &Fault) {
+        if !std::mem::replace(&mut self.offline, true) {
+            (self.emit)(Event::offline(url, fault));
+        }
     }
 }
 

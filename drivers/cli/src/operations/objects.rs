@@ -1,13 +1,14 @@
 //! Files and objects: put in, shared, listed, taken out.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use chumwire::hex;
 use chumwire::objects::{Object, PersonId, Reference, Value};
 use chumwire_async_std::async_std::task;
+use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
 use super::Emit;
@@ -15,7 +16,7 @@ use super::contacts::find;
 use crate::control::Put;
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::home::{Found, Objects};
+use crate::home::{Found, Objects, StoreError};
 use crate::peer::{CLOB_DESCRIPTOR, Peer};
 
 const BLOB_DESCRIPTOR: &str = "BlobDescriptor";
@@ -273,25 +274,31 @@ fn parse(hash: &str) -> Result<[u8; 32], Failure> {
     })
 }
 
-/// Writes what was found: to the standard output, or into a file that is there whole or not at all.
+/// Writes what was found: to the standard output, or into a file that is there whole or not at all. It is read to its
+/// end before, so that nothing is handed out that is not what was stored under this hash.
 ///
 /// # Errors
-/// The system's.
+/// `not_written`, with the system's; `store_damaged`
 pub(crate) fn hand_out(
-    found: (Option<PathBuf>, Option<String>),
+    found: &(Option<PathBuf>, Option<String>),
+    hash: &str,
     to: Option<&Path>,
-) -> io::Result<u64> {
-    let mut from: Box<dyn io::Read> = match found {
-        (Some(path), _) => Box::new(File::open(path)?),
-        (None, text) => {
-            let text = text.unwrap_or_default();
-            let digits = text.as_bytes().chunks_exact(2);
-            let bytes: Option<Vec<u8>> = digits
-                .map(|pair| Some(hex::decode::<1>(std::str::from_utf8(pair).ok()?)?[0]))
-                .collect();
-            Box::new(io::Cursor::new(bytes.unwrap_or_default()))
-        }
+) -> Result<u64, Failure> {
+    let hash = parse(hash)?;
+    let unwritten = |error: io::Error| {
+        Failure::new("not_written", format_args!("it cannot be written: {error}"))
     };
+    let is = reader(found).and_then(sha256).map_err(unwritten)?;
+    if is != hash {
+        let hash = hex::encode(&hash);
+        let what = format!("what is under {hash} is not what was stored");
+        return Err(StoreError::Damaged(what).into());
+    }
+    write_to(found, to).map_err(unwritten)
+}
+
+fn write_to(found: &(Option<PathBuf>, Option<String>), to: Option<&Path>) -> io::Result<u64> {
+    let mut from = reader(found)?;
     match to {
         None => {
             let mut out = io::stdout().lock();
@@ -308,4 +315,31 @@ pub(crate) fn hand_out(
             Ok(size)
         }
     }
+}
+
+fn sha256(from: impl io::Read) -> io::Result<[u8; 32]> {
+    let (mut from, mut hash) = (BufReader::new(from), Sha256::new());
+    loop {
+        let part = from.fill_buf()?;
+        if part.is_empty() {
+            return Ok(hash.finalize().into());
+        }
+        hash.update(part);
+        let count = part.len();
+        from.consume(count);
+    }
+}
+
+fn reader(found: &(Option<PathBuf>, Option<String>)) -> io::Result<Box<dyn io::Read>> {
+    Ok(match found {
+        (Some(path), _) => Box::new(File::open(path)?),
+        (None, text) => {
+            let digits = text.as_deref().unwrap_or_default().as_bytes();
+            let bytes: Option<Vec<u8>> = digits
+                .chunks_exact(2)
+                .map(|pair| Some(hex::decode::<1>(std::str::from_utf8(pair).ok()?)?[0]))
+                .collect();
+            Box::new(io::Cursor::new(bytes.unwrap_or_default()))
+        }
+    })
 }

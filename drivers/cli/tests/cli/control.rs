@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use chumwire::crypto::{Purpose, Random};
+use serde_json::{Value, json};
+
 use crate::support::{Home, handed_over, relay};
 
 #[test]
@@ -179,4 +182,99 @@ fn commands_that_meet_at_a_home_wait_for_each_other() {
     }
     running.event("online");
     running.terminate().ok();
+}
+
+/// Whoever can reach the socket may say anything: each request ends with an answer, and the process goes on.
+#[test]
+fn whatever_is_asked_at_the_socket_is_answered() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    let alice = Home::new("alice@example.com");
+    let mut running = alice.start("run", &["--listen", "127.0.0.1:0"]);
+    running.event("online");
+    let mut random = Random::new([5; 32]);
+    let mut answers = std::collections::BTreeMap::<String, usize>::new();
+    for n in 0..600 {
+        let asked = json!({"version": 1, "request": request(&mut random)});
+        let mut text = asked.to_string().into_bytes();
+        if n % 3 == 0 {
+            let at = below(&mut random, text.len());
+            let other = ["", "0", "\"", "}", "[", "\\u0000"][n / 3 % 6];
+            text.splice(at..=at, other.bytes());
+        }
+        let mut stream =
+            UnixStream::connect(alice.path().join("control.sock")).expect("it goes on");
+        let limit = Some(Duration::from_secs(30));
+        stream.set_read_timeout(limit).expect("a limit");
+        text.push(b'\n');
+        stream.write_all(&text).expect("it reads");
+        let mut answer = String::new();
+        let read = BufReader::new(stream).read_line(&mut answer);
+        read.unwrap_or_else(|error| panic!("{asked}: {error}"));
+        let answer = serde_json::from_str::<Value>(&answer);
+        let answer = answer.unwrap_or_else(|error| panic!("{asked}: {error}"));
+        let kind = match &answer["failed"]["kind"] {
+            Value::String(kind) => kind.clone(),
+            _ => "good".into(),
+        };
+        *answers.entry(kind).or_default() += 1;
+    }
+    assert!(answers["good"] > 50, "{answers:?}");
+    assert!(answers["control_version"] > 50, "{answers:?}");
+    assert!(answers.len() > 6, "{answers:?}");
+    assert!(!answers.contains_key("internal"), "{answers:?}");
+    assert_eq!(alice.run("contacts", &[]).ok().len(), 1);
+    running.interrupt().ok();
+}
+
+fn below(random: &mut Random, most: usize) -> usize {
+    random.below(Purpose::Jitter, most as u64) as usize
+}
+
+/// A request that can be read, of anything.
+fn request(random: &mut Random) -> Value {
+    let hash = "ab".repeat(32);
+    let long = "x".repeat(100_000);
+    let texts = [
+        "",
+        "alice@example.com",
+        &hash,
+        &hash[1..],
+        &long,
+        "ws://127.0.0.1:1",
+        "wss://[::1]:0",
+        "127.0.0.1:0",
+        "127.0.0.1:99999",
+        "{\"token\":\"\",\"publicKey\":\"\",\"url\":\"\"}",
+        "\u{202e}\u{1b}[2J\0",
+        "/nowhere/../at\0all",
+    ];
+    let mut text = || texts[below(random, texts.len())].to_owned();
+    let (one, other, third) = (text(), text(), text());
+    let maybe = [json!(null), json!(other)];
+    let mut any = |of: &[Value]| of[below(random, of.len())].clone();
+    let numbers = [0, 1, 60, u64::MAX / 1_000, u64::MAX].map(|n| json!(n));
+    let truth = [json!(true), json!(false)];
+    let all = [
+        json!("whoami"),
+        json!("contacts"),
+        json!("invitations"),
+        json!("revoke_all"),
+        json!("list"),
+        json!({"merge": {"one": one, "other": other}}),
+        json!({"split": {"contact": one, "persons": [other, third]}}),
+        json!({"forget": {"person": one, "delete_history": any(&truth)}}),
+        json!({"revoke": {"id": one}}),
+        json!({"invite": {"relay": any(&maybe), "listen": any(&maybe), "url": any(&maybe),
+                          "expires": any(&numbers), "linger": any(&numbers)}}),
+        json!({"join": {"invitation": one}}),
+        json!({"put": {"paths": [one], "text": any(&truth), "share": [other]}}),
+        json!({"share": {"hash": one, "person": other}}),
+        json!({"unshare": {"hash": one, "person": other}}),
+        json!({"get": {"hash": one}}),
+        json!({"debug": {"person": one}}),
+        json!({"chat": {"person": one, "send": any(&maybe), "follow": any(&truth)}}),
+    ];
+    any(&all)
 }

@@ -117,3 +117,43 @@ fn people_get_sentences() {
         "{text}"
     );
 }
+
+#[test]
+fn a_damaged_home_is_told_and_nothing_damaged_is_handed_out() {
+    let alice = Home::new("alice@example.com");
+    let file = alice.dir.path().join("long");
+    std::fs::write(&file, vec![7; 100_000]).expect("a file");
+    let file = file.to_str().expect("text");
+    let stored = alice.run("put", &[file]).ok();
+    let blob = stored[0]["blob"].as_str().expect("a hash");
+    let out = alice.dir.path().join("out");
+    let out = out.to_str().expect("text");
+    alice.run("get", &[blob, "-o", out]).ok();
+    assert_eq!(std::fs::read(out).expect("it is there").len(), 100_000);
+    std::fs::remove_file(out).expect("it is there");
+
+    let inside = alice.path().join("files").join(blob);
+    std::fs::write(&inside, vec![7; 99_999]).expect("it is there");
+    assert_eq!(alice.run("get", &[blob, "-o", out]).kind(), "store_damaged");
+    assert!(!std::path::Path::new(out).exists());
+    assert_eq!(alice.run("get", &[blob]).kind(), "store_damaged");
+
+    let store = alice.path().join("chumwire.redb");
+    let whole = std::fs::read(&store).expect("it is there");
+    let pages = whole.len() / 4096;
+    let told = (0..pages).filter(|page| {
+        let mut damaged = whole.clone();
+        damaged[page * 4096..][..4096].fill(0);
+        std::fs::write(&store, damaged).expect("it is there");
+        let ended = alice.run("whoami", &[]);
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+        match ended.status.success() {
+            true => assert_eq!(ended.ok()[0], alice.identity),
+            false => return ended.kind() == "store_damaged",
+        }
+        false
+    });
+    assert!(told.count() > 3);
+    std::fs::write(&store, whole).expect("it is there");
+    alice.run("whoami", &[]).ok();
+}

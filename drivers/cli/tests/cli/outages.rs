@@ -51,3 +51,13 @@ fn a_place_that_is_taken_cannot_be_listened_at() {
         "cannot_listen"
     );
 }
+
+#[test]
+fn who_invites_while_the_relay_is_away_already_is_told_so() {
+    let alice = Home::new("alice@example.com");
+    let mut running = alice.start("run", &["--relay", "ws://127.0.0.1:1"]);
+    let first = running.event("offline");
+    let mut invite = alice.start("invite", &[]);
+    assert_eq!(invite.event("offline"), first);
+    running.interrupt().ok();
+}

@@ -14,6 +14,8 @@ use redb::StorageBackend;
 use super::*;
 use crate::home::Objects;
 
+mod damage;
+
 #[derive(Clone, Debug)]
 enum Change {
     Write(usize, Vec<u8>),
@@ -157,7 +159,9 @@ fn builder() -> Builder {
 }
 
 fn open(disk: &Arc<Mutex<Disk>>) -> Result<Store, StoreError> {
-    Store::check(builder().create_with_backend(Backend(disk.clone()))?)
+    Store::check(whole(|| {
+        builder().create_with_backend(Backend(disk.clone()))
+    })?)
 }
 
 fn identity(name: &str) -> Identity {
