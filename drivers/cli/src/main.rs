@@ -42,7 +42,8 @@ fn main() -> ExitCode {
         log::be_verbose();
     }
     let output = Output::new(cli.json);
-    match chumwire_async_std::block_on(commands::execute(cli, output)) {
+    let done = chumwire_async_std::block_on(commands::execute(cli, output));
+    match done.and_then(|()| output::all_told()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);

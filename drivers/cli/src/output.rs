@@ -1,6 +1,7 @@
 //! How events reach the user: a line of JSON each, or sentences. Every line is flushed at once.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use chumwire::time::Millis;
 use qrcode::QrCode;
@@ -72,9 +73,28 @@ impl Output {
     }
 }
 
-/// A reader that is gone is no reason to stop serving peers: errors are left alone.
+/// The first line that was not taken, by anything but a reader that is gone.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Fails if a line of what was told is lost: a disk was full.
+///
+/// # Errors
+/// `not_written`
+pub(crate) fn all_told() -> Result<(), Failure> {
+    LOST.get().map_or(Ok(()), |error| {
+        Err(Failure::new(
+            "not_written",
+            format_args!("it is done, but not all of it could be told: {error}"),
+        ))
+    })
+}
+
+/// A reader that is gone, or a full disk, is no reason to stop serving peers.
 fn print(mut to: impl Write, line: &str) {
-    let _ = writeln!(to, "{line}").and_then(|()| to.flush());
+    match writeln!(to, "{line}").and_then(|()| to.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(LOST.set(error)),
+        _ => {}
+    }
 }
 
 fn sentence(event: &Event) -> String {

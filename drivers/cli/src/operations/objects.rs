@@ -55,6 +55,11 @@ fn put_all(objects: &Objects, what: &Put, with: &[PersonId], emit: &Emit) -> Res
         });
     };
     for root in &what.paths {
+        // Of a device or a pipe there is no end.
+        if root.exists() && !root.is_file() && !root.is_dir() {
+            let what = io::Error::other("it is neither a file nor a directory");
+            return Err(unreadable(root, &what));
+        }
         // Sorted, so that the order is the same everywhere. A link within is not followed out of the directory.
         for entry in WalkDir::new(root).sort_by_file_name() {
             let entry = entry.map_err(|error| {

@@ -157,3 +157,23 @@ fn a_damaged_home_is_told_and_nothing_damaged_is_handed_out() {
     std::fs::write(&store, whole).expect("it is there");
     alice.run("whoami", &[]).ok();
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_cannot_be_told_is_no_success_unless_nobody_listens() {
+    let alice = Home::new("alice@example.com");
+    let path = alice.path();
+    let whoami = |to: std::process::Stdio| {
+        let args = ["whoami", "--json", "--home", path.to_str().expect("text")];
+        binary().args(args).stdout(to).output().expect("it starts")
+    };
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("it is there");
+    let ended = whoami(full.into());
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    assert!(whoami(writer.into()).status.success());
+}

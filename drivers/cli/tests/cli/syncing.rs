@@ -347,6 +347,7 @@ fn what_cannot_be_done_says_why() {
     fs::write(&binary, [0xff, 0xfe, 0]).expect("a file");
     let cases: &[(&str, &[&str], &str)] = &[
         ("put", &["/nowhere/at/all"], "unreadable"),
+        ("put", &["/dev/zero"], "unreadable"),
         ("put", &[text(&binary), "--text"], "not_text"),
         (
             "put",
