@@ -2,22 +2,20 @@
 //! has not passed every check, and nothing before what it refers to.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use sha2::{Digest, Sha256};
-
-use super::task::{Arrived, Expect, Fetch, File, Job, Step, Task};
+use super::task::{Arrived, Fetch, Job, Step, Task};
 use super::{For, Importer, TaskNo, Told};
-use crate::chum::entry::{Root, Shape, read_children};
+use crate::chum::entry::{Root, read_children};
 use crate::chum::event::ChumEvent;
 use crate::chum::exporter::Work;
-use crate::chum::policy::{Offer, Role, Verdict, is_ours_alone};
+use crate::chum::policy::{Offer, Role, Verdict};
 use crate::chum::services::Service;
-use crate::chum::store::{Answer, Ask, FileNo, Presence, Write};
+use crate::chum::store::{Answer, Ask, Presence};
 use crate::chum::trouble::Trouble;
 use crate::chum::version::VersionNode;
-use crate::objects::{IdHash, ObjectHash, ReadLimits, Reference, references};
+use crate::objects::Reference;
 use crate::rpc::Data;
 use crate::time::Now;
 
@@ -317,306 +315,6 @@ impl Importer {
         }
     }
 
-    // --- objects -------------------------------------------------------------------------------------------------
-
-    fn ask_text(&mut self, no: TaskNo, what: Reference, service: Service, work: &mut Work<'_>) {
-        if let Some(task) = self.tasks.get_mut(&no) {
-            task.step = Step::Text(what);
-            self.request(For::Task(no), service, [hash_of(what)].into(), work);
-        }
-    }
-
-    /// The checks of an object, in the order of the specification.
-    fn text_came(
-        &mut self,
-        no: TaskNo,
-        what: Reference,
-        text: String,
-        work: &mut Work<'_>,
-    ) -> Result<(), Trouble> {
-        let hash = ObjectHash::of(&text);
-        if hash.0 != *what.bytes() {
-            return Err(Trouble::WrongHash);
-        }
-        self.count_bytes(text.len() as u64, work)?;
-        let limits = ReadLimits {
-            bytes: work.config.object,
-            ..ReadLimits::default()
-        };
-        let object = self.recipes.read(&text, &limits).map_err(Trouble::Object)?;
-        if object.id_only != matches!(what, Reference::Id(_)) {
-            return Err(Trouble::IdForObject);
-        }
-        if is_ours_alone(&object.type_name) {
-            return Err(Trouble::ForbiddenType);
-        }
-        let Some(task) = self.tasks.get_mut(&no) else {
-            return Ok(());
-        };
-        let Some(fetch) = &task.fetch else {
-            return Ok(());
-        };
-        let is_target = fetch.target == what;
-        if is_target {
-            match &fetch.expect {
-                Expect::Type(name) if *name != object.type_name => return Err(Trouble::WrongType),
-                Expect::Node if VersionNode::of(&object).is_none() => {
-                    return Err(Trouble::NotANode);
-                }
-                _ => {}
-            }
-        }
-        // An entry names the thing that the object is a version of.
-        if is_target
-            && !object.id_only
-            && let Job::Root(Root::Versioned { id, .. }) = &task.job
-            && self.recipes.id_hash(&object).ok() != Some(*id)
-        {
-            return Err(Trouble::NodeId);
-        }
-        let role = match (&task.job, is_target) {
-            (Job::Root(root), true) => match root.shape() {
-                Shape::Unversioned => Role::Unversioned,
-                Shape::Versioned => Role::Versioned,
-                Shape::Id | Shape::VersionNode => Role::Id,
-            },
-            // The data of a version node are looked at below.
-            _ => Role::Child,
-        };
-        let offer = Offer {
-            from: self.person,
-            role,
-            type_name: Some(&object.type_name),
-            reference: match &task.job {
-                Job::Root(root) if is_target => root.id().map_or(what, Reference::Id),
-                _ => what,
-            },
-        };
-        match self.policy.arrived(&offer, &object) {
-            Verdict::Accept => {}
-            Verdict::Refuse => return Err(Trouble::Refused),
-            Verdict::Later => return Err(Trouble::Later),
-        }
-        // All that it refers to has to be there, as what it was listed.
-        let uses = references(&text, work.config.children).map_err(|_| {
-            Trouble::Children(crate::chum::ListFault::TooMany(work.config.children))
-        })?;
-        let mut unlisted = Vec::new();
-        for used in uses {
-            if fetch.have.contains(&used) {
-                continue;
-            }
-            match fetch.listed.get(used.bytes()) {
-                Some(kind) if *kind != used.kind() => return Err(Trouble::WrongKind),
-                _ => unlisted.push(used),
-            }
-        }
-        let arrived = Box::new(Arrived {
-            reference: what,
-            text,
-            object,
-            is_target,
-            version: None,
-        });
-        if unlisted.is_empty() {
-            self.check_version(no, arrived, work);
-        } else {
-            task.step = Step::Unlisted(arrived);
-            self.ask(For::Task(no), Ask::Presence(unlisted), work);
-        }
-        Ok(())
-    }
-
-    /// Of a version node the data are looked at before it is stored.
-    fn check_version(&mut self, no: TaskNo, arrived: Box<Arrived>, work: &mut Work<'_>) {
-        let Some(task) = self.tasks.get_mut(&no) else {
-            return;
-        };
-        let is_node = matches!(&task.job, Job::Group(_)) && arrived.is_target;
-        match VersionNode::of(&arrived.object).filter(|_| is_node) {
-            Some(node) => {
-                task.step = Step::NodeData(arrived);
-                let data = Reference::Object(node.data);
-                self.ask(For::Task(no), Ask::Texts([data].into()), work);
-            }
-            None => self.write_object(no, arrived, work),
-        }
-    }
-
-    fn write_object(&mut self, no: TaskNo, mut arrived: Box<Arrived>, work: &mut Work<'_>) {
-        let Some(task) = self.tasks.get_mut(&no) else {
-            return;
-        };
-        let text = core::mem::take(&mut arrived.text);
-        let bytes = text.len();
-        let mut texts = Vec::from([(arrived.reference, text)]);
-        // The id object of a version is made from it.
-        if !arrived.object.id_only
-            && self.recipes.is_versioned(&arrived.object.type_name)
-            && let Ok(id_object) = self.recipes.id_object(&arrived.object)
-            && let Ok(text) = self.recipes.write(&id_object)
-        {
-            texts.insert(0, (Reference::Id(IdHash::of(&text)), text));
-        }
-        arrived.text = bytes.to_string();
-        task.step = Step::Writing(arrived);
-        let write = Write {
-            texts,
-            ..Write::default()
-        };
-        self.ask(For::Task(no), Ask::Write(write), work);
-    }
-
-    fn count_bytes(&mut self, bytes: u64, work: &Work<'_>) -> Result<(), Trouble> {
-        self.round.bytes = self.round.bytes.saturating_add(bytes);
-        match self.round.bytes > work.config.round {
-            true => Err(Trouble::RoundTooLong),
-            false => Ok(()),
-        }
-    }
-
-    // --- files ---------------------------------------------------------------------------------------------------
-
-    fn ask_file(&mut self, no: TaskNo, what: Reference, as_text: bool, work: &mut Work<'_>) {
-        let file = self.ask(For::File(no), Ask::Open, work);
-        let Some(task) = self.tasks.get_mut(&no) else {
-            return;
-        };
-        task.step = Step::File(Box::new(File {
-            reference: what,
-            file,
-            request: None,
-            hash: Sha256::new(),
-            bytes: 0,
-            untaken: 1,
-            whole: None,
-            as_text,
-        }));
-        let encoding = match what {
-            Reference::Clob(_) => Data::Text("utf8".into()),
-            _ if as_text => Data::Text("utf8".into()),
-            _ => Data::Undefined,
-        };
-        let args = [hash_of(what), encoding].into();
-        self.request(For::Task(no), Service::GetBlob, args, work);
-    }
-
-    pub(super) fn file_chunk(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        bytes: &mut Vec<u8>,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
-        let counted = self.count_bytes(bytes.len() as u64, work);
-        let Some(task) = self.tasks.get_mut(&no) else {
-            return;
-        };
-        let Step::File(file) = &mut task.step else {
-            return;
-        };
-        file.bytes = file.bytes.saturating_add(bytes.len() as u64);
-        let trouble = match counted {
-            Err(trouble) => Some(trouble),
-            Ok(()) if file.bytes > work.config.file => Some(Trouble::FileTooLong),
-            Ok(()) => None,
-        };
-        if let Some(trouble) = trouble {
-            return self.task_failed(now, no, trouble, work, told);
-        }
-        file.hash.update(&bytes);
-        file.untaken += 1;
-        let part = For::Part(no, file.file);
-        let append = Ask::Append {
-            file: file.file,
-            bytes: core::mem::take(bytes),
-        };
-        self.ask(part, append, work);
-    }
-
-    /// The store has taken a part of a file, or could not.
-    pub(super) fn file_told(
-        &mut self,
-        now: Now,
-        (no, of): (TaskNo, FileNo),
-        answer: &Answer,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
-        let step = self.tasks.get_mut(&no).map(|task| &mut task.step);
-        // It can be a file that was given up meanwhile.
-        let Some(Step::File(file)) = step.filter(|step| step.receives(of)) else {
-            return;
-        };
-        if *answer != Answer::Done {
-            return self.task_failed(now, no, Trouble::Store, work, told);
-        }
-        file.untaken = file.untaken.saturating_sub(1);
-        if let Some(empty_chunks) = file.whole.filter(|_| file.untaken == 0) {
-            self.file_whole(now, no, empty_chunks, work, told);
-        }
-    }
-
-    pub(super) fn file_end(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        empty_chunks: u64,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
-        let Some(task) = self.tasks.get_mut(&no) else {
-            return;
-        };
-        let Step::File(file) = &mut task.step else {
-            return;
-        };
-        file.request = None;
-        // Until the store has taken all of it: a file that lacks a part would be closed else.
-        file.whole = Some(empty_chunks);
-        if file.untaken == 0 {
-            self.file_whole(now, no, empty_chunks, work, told);
-        }
-    }
-
-    /// A file has come, and the store has all of it.
-    fn file_whole(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        empty_chunks: u64,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
-        let Some(task) = self.tasks.get_mut(&no) else {
-            return;
-        };
-        let Step::File(file) = &mut task.step else {
-            return;
-        };
-        let (what, no_file) = (file.reference, file.file);
-        if file.digest() == *what.bytes() {
-            task.step = Step::Closing(what, no_file, file.bytes);
-            let close = Ask::Close {
-                file: no_file,
-                reference: what,
-            };
-            self.ask(For::Task(no), close, work);
-            return;
-        }
-        if empty_chunks > 0 && !file.as_text && matches!(what, Reference::Blob(_)) {
-            // The peer cannot send bytes; as text they are right if they are text. The hash decides.
-            self.ask(For::Nobody, Ask::Discard(no_file), work);
-            return self.ask_file(no, what, true, work);
-        }
-        let trouble = match file.as_text {
-            true => Trouble::EmptyChunks,
-            false => Trouble::WrongHash,
-        };
-        self.task_failed(now, no, trouble, work, told);
-    }
-
     // --- answers -------------------------------------------------------------------------------------------------
 
     /// The peer answers a task's request with a value.
@@ -721,6 +419,6 @@ impl Importer {
     }
 }
 
-fn hash_of(reference: Reference) -> Data {
+pub(super) fn hash_of(reference: Reference) -> Data {
     Data::Text(crate::hex::encode(reference.bytes()))
 }

@@ -1,24 +1,26 @@
 //! The exporter: it serves what this instance has to the person at the other end (spec 11, "Exporter").
 
-use alloc::boxed::Box;
+mod accessible;
+mod roots;
+mod streams;
+
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::config::ChumConfig;
-use super::debug::root;
-use super::entry::{Root, write_children, write_roots};
-use super::journal::Journal;
-use super::log::Transferred;
-use super::machine::Asks;
-use super::services::{Refusal, Service, VERSION};
-use super::since::{Cursor, digest, digest_of, write_since};
-use super::store::{Answer, Ask, AskId, Grant, Piece, Write};
-use super::version::{VersionNode, listing};
-use super::walk::Walk;
+use self::accessible::Accessible;
+use crate::chum::config::ChumConfig;
+use crate::chum::entry::write_children;
+use crate::chum::log::Transferred;
+use crate::chum::machine::Asks;
+use crate::chum::services::{Refusal, Service, VERSION};
+use crate::chum::since::{Cursor, digest};
+use crate::chum::store::{Answer, Ask, AskId, Grant};
+use crate::chum::version::VersionNode;
+use crate::chum::walk::Walk;
 use crate::limits;
 use crate::objects::{
-    FileHash, IdHash, ObjectHash, PersonId, ReadLimits, Recipes, RefKind, Reference, type_of,
+    FileHash, IdHash, ObjectHash, PersonId, Recipes, RefKind, Reference, type_of,
 };
 use crate::rpc::{Data, RequestId, Rpc};
 use crate::time::Now;
@@ -361,222 +363,6 @@ impl Exporter {
             _ => Err(Refusal::Internal.into()),
         }
     }
-
-    // --- roots ---------------------------------------------------------------------------------------------------
-
-    fn read_nodes(&mut self, histories: &mut Histories, texts: &[Option<String>]) {
-        let asked = core::mem::take(&mut histories.asked);
-        for (hash, text) in asked.into_iter().zip(texts) {
-            let object = text
-                .as_deref()
-                .and_then(|text| self.recipes.read(text, &ReadLimits::default()).ok());
-            if let Some(node) = object.as_ref().and_then(VersionNode::of) {
-                histories.ahead.extend(node.predecessors());
-                self.nodes.insert(hash, node);
-            }
-        }
-    }
-
-    /// Reads the version nodes that are not known yet, then makes the list.
-    fn histories(
-        &mut self,
-        id: RequestId,
-        mut histories: Histories,
-        work: &mut Work<'_>,
-    ) -> Result<(), Fail> {
-        // What is known already leads on to what is before it.
-        let mut wanted = Vec::new();
-        while wanted.len() < BATCH
-            && let Some(hash) = histories.ahead.pop()
-        {
-            if histories.seen.insert(hash) {
-                match self.nodes.get(&hash) {
-                    Some(node) => histories.ahead.extend(node.predecessors()),
-                    None => wanted.push(hash),
-                }
-            }
-        }
-        if !wanted.is_empty() && histories.seen.len() <= limits::CHUM_HISTORY {
-            histories.asked = wanted;
-            let asked = histories.asked.iter().map(|node| Reference::Object(*node));
-            let ask = Ask::Texts(asked.collect());
-            self.ask(id, ask, work);
-            self.job(id, Job::Histories(histories));
-            return Ok(());
-        }
-        let roots = self.roots(&histories.grants, work.config.roots);
-        if roots.len() > work.config.roots {
-            return Err(Refusal::Limit.into());
-        }
-        self.accessible.roots(&roots);
-        self.lists += 1;
-        match histories.wanted {
-            Wanted::Whole => work.rpc.answer_text(id, &write_roots(&roots)),
-            Wanted::Since(cursor) => self.list_since(id, &roots, cursor, work),
-        }
-        Ok(())
-    }
-
-    /// The list is made, and all of it may be asked for: what of it the peer has not settled.
-    fn list_since(
-        &mut self,
-        id: RequestId,
-        roots: &[Root],
-        cursor: Option<Cursor>,
-        work: &mut Work<'_>,
-    ) {
-        let entries: Vec<String> = roots.iter().map(ToString::to_string).collect();
-        let digest = digest_of(entries.clone());
-        if let Some(cursor) = cursor.filter(|cursor| cursor.digest == digest) {
-            // All of it is settled; that needs no journal.
-            let nothing = core::iter::empty();
-            work.rpc
-                .answer_text(id, &write_since(false, cursor, nothing));
-            return;
-        }
-        let listed = Listed {
-            entries,
-            digest,
-            cursor,
-        };
-        self.job(id, Job::Journal(listed));
-        self.ask(id, Ask::Journal(self.person), work);
-    }
-
-    /// Takes the list into the journal, and gives what is new since the peer's cursor.
-    fn since(&self, id: RequestId, listed: &Listed, journal: &[u8], work: &mut Work<'_>) {
-        let hashes: Vec<[u8; 32]> = listed
-            .entries
-            .iter()
-            .map(|text| ObjectHash::of(text).0)
-            .collect();
-        let mut journal = Journal::read(journal).unwrap_or_default();
-        let before = journal.clone();
-        journal.listed(hashes.iter().copied(), work.now.wall);
-        let known = listed.cursor.as_ref();
-        let since = known.and_then(|cursor| journal.stamp_of_list(&cursor.digest));
-        journal.remember(listed.digest);
-        let cursor = Cursor {
-            digest: listed.digest,
-            stamp: journal.last(),
-        };
-        let is_new = |hash| since.is_none_or(|stamp| journal.stamp_of_entry(hash) > stamp);
-        let all = listed.entries.iter().zip(&hashes);
-        let entries = all.filter(|(_, hash)| is_new(*hash));
-        let entries = entries.map(|(text, _)| text.as_str());
-        let answer = write_since(since.is_none(), cursor, entries);
-        work.rpc.answer_text(id, &answer);
-        if journal != before {
-            // Nobody waits for it: a list that was given and is not in the journal is unknown, and all is given then.
-            work.asks.ask(Ask::Write(Write {
-                journal: Some(Box::new((self.person, journal.write()))),
-                ..Write::default()
-            }));
-        }
-    }
-
-    fn roots(&self, grants: &[Grant], most: usize) -> Vec<Root> {
-        let mut roots = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut add = |root: Root| {
-            if seen.insert(*root.reference().bytes()) {
-                roots.push(root);
-            }
-        };
-        for grant in grants {
-            add(root(grant.clone()));
-            if let Grant::Id {
-                id,
-                type_name,
-                head: Some(head),
-            } = grant
-            {
-                let node_of = |hash| self.nodes.get(&hash).cloned();
-                for node in listing(*head, node_of, most).unwrap_or_default() {
-                    add(Root::VersionNode {
-                        node,
-                        id: *id,
-                        type_name: type_name.clone(),
-                    });
-                }
-            }
-        }
-        roots
-    }
-
-    // --- streams -------------------------------------------------------------------------------------------------
-
-    /// Asks for more of the streams, as long as there is room for it on the connection.
-    pub(super) fn pump(&mut self, work: &mut Work<'_>) {
-        let mut turns = self.streams.len();
-        while turns > 0 && work.queued + work.rpc.queued() + self.reading() < work.config.ahead {
-            turns -= 1;
-            let Some(id) = self.streams.pop_front() else {
-                return;
-            };
-            if let Some(Job::Stream(stream)) = self.jobs.get(&id) {
-                let ask = Ask::Bytes {
-                    hash: stream.hash,
-                    offset: stream.offset,
-                    length: limits::RPC_CHUNK,
-                };
-                self.ask(id, ask, work);
-            }
-        }
-    }
-
-    /// Bytes that were asked for and have not come.
-    fn reading(&self) -> usize {
-        self.asked.len().saturating_mul(limits::RPC_CHUNK)
-    }
-
-    fn piece(
-        &mut self,
-        id: RequestId,
-        mut stream: Stream,
-        piece: Option<Piece>,
-        work: &mut Work<'_>,
-    ) -> Result<(), Fail> {
-        let Some(Piece { bytes, last }) = piece else {
-            return match stream.offset {
-                0 => Err(Refusal::Missing.into()),
-                _ => Err(Fail::Stream),
-            };
-        };
-        stream.offset = stream.offset.saturating_add(bytes.len() as u64);
-        match &mut stream.text {
-            None if bytes.is_empty() => {}
-            None => work.rpc.chunk(id, &bytes),
-            Some(carry) => {
-                carry.extend_from_slice(&bytes);
-                let whole = match core::str::from_utf8(carry) {
-                    Ok(_) => carry.len(),
-                    Err(error) if error.error_len().is_none() && !last => error.valid_up_to(),
-                    Err(_) => return Err(Fail::Stream),
-                };
-                let rest = carry.split_off(whole);
-                if let Ok(text) = core::str::from_utf8(carry)
-                    && !text.is_empty()
-                {
-                    work.rpc.text_chunk(id, text);
-                }
-                *carry = rest;
-            }
-        }
-        if last {
-            let reference = match stream.text {
-                None => Reference::Blob(stream.hash),
-                Some(_) => Reference::Clob(stream.hash),
-            };
-            self.sent.add(reference, stream.offset);
-            work.rpc.end_stream(id);
-        } else {
-            self.job(id, Job::Stream(stream));
-            self.streams.push_back(id);
-            self.pump(work);
-        }
-        Ok(())
-    }
 }
 
 /// What the parts of a connection work with.
@@ -629,77 +415,5 @@ fn id_hash(args: &[Data]) -> Result<IdHash, Refusal> {
     match args.first() {
         Some(Data::Text(text)) => IdHash::parse_strict(text).ok_or(Refusal::NotAnIdHash),
         _ => Err(Refusal::NotAnIdHash),
-    }
-}
-
-/// What the peer may ask for: the roots of the last list, and what their lists of children named (spec 11,
-/// "Accessible set"). What was reached through a root that was taken back is gone with it.
-#[derive(Clone, Debug, Default)]
-struct Accessible {
-    roots: BTreeMap<[u8; 32], RefKind>,
-    /// By root, what it reaches.
-    reach: BTreeMap<[u8; 32], Vec<Reference>>,
-    /// How many roots reach it.
-    reached: BTreeMap<[u8; 32], (RefKind, u32)>,
-}
-
-impl Accessible {
-    fn kind(&self, hash: &[u8; 32]) -> Option<RefKind> {
-        let reached = || self.reached.get(hash).map(|(kind, _)| *kind);
-        self.roots.get(hash).copied().or_else(reached)
-    }
-
-    fn roots(&mut self, roots: &[Root]) {
-        self.roots.clear();
-        for root in roots {
-            let reference = root.reference();
-            self.roots.insert(*reference.bytes(), reference.kind());
-            if let Root::Versioned { id, .. } = root {
-                self.roots.insert(id.0, RefKind::Id);
-            }
-        }
-        let gone: Vec<[u8; 32]> = self
-            .reach
-            .keys()
-            .filter(|root| !self.roots.contains_key(*root))
-            .copied()
-            .collect();
-        for root in gone {
-            self.forget(&root);
-        }
-    }
-
-    fn forget(&mut self, root: &[u8; 32]) {
-        for child in self.reach.remove(root).unwrap_or_default() {
-            if let Some((_, count)) = self.reached.get_mut(child.bytes()) {
-                *count -= 1;
-                if *count == 0 {
-                    self.reached.remove(child.bytes());
-                }
-            }
-        }
-    }
-
-    /// The children of something accessible were listed. What is no root reaches nothing that its root does not.
-    fn listed(
-        &mut self,
-        of: Reference,
-        children: &[Reference],
-        most: usize,
-    ) -> Result<(), Refusal> {
-        let root = *of.bytes();
-        if !self.roots.contains_key(&root) {
-            return Ok(());
-        }
-        self.forget(&root);
-        if self.reached.len().saturating_add(children.len()) > most {
-            return Err(Refusal::Limit);
-        }
-        for child in children {
-            let entry = self.reached.entry(*child.bytes());
-            entry.or_insert((child.kind(), 0)).1 += 1;
-        }
-        self.reach.insert(root, children.to_vec());
-        Ok(())
     }
 }
