@@ -7,14 +7,15 @@ use alloc::vec::Vec;
 
 use super::config::ChumConfig;
 use super::event::ChumEvent;
-use super::exporter::{Exporter, Work};
-use super::importer::{Importer, Told};
+use super::exporter::Exporter;
+use super::importer::Importer;
 use super::log::ChumLog;
 use super::peer::Peer;
 use super::policy::Policy;
 use super::services::{SYNCHRONISATION, Service};
 use super::store::{Answer, Ask, AskId};
 use super::trouble::ChumFault;
+use super::work::Work;
 use crate::io::{Kind, Message};
 use crate::limits;
 use crate::objects::Recipes;
@@ -157,10 +158,10 @@ impl Chum {
         if self.ended {
             return;
         }
-        let (exporter, _, mut work, _) = self.parts(now);
-        exporter.answered(id, answer.clone(), &mut work);
-        let (_, importer, mut work, mut told) = self.parts(now);
-        importer.store_answered(now, id, answer, &mut work, &mut told);
+        let (exporter, importer, mut work) = self.parts(now);
+        if let Some(answer) = exporter.answered(id, answer, &mut work) {
+            importer.store_answered(id, answer, &mut work);
+        }
         self.drain(now);
     }
 
@@ -185,7 +186,7 @@ impl Chum {
     /// Looks for new roots now.
     pub fn poll_roots(&mut self, now: Now) {
         if !self.ended {
-            let (_, importer, mut work, _) = self.parts(now);
+            let (_, importer, mut work) = self.parts(now);
             importer.poll_now(&mut work);
             self.drain(now);
         }
@@ -207,8 +208,8 @@ impl Chum {
         }
         self.rpc.tick(now);
         if self.start == Start::Running && self.config.import {
-            let (_, importer, mut work, mut told) = self.parts(now);
-            importer.tick(now, &mut work, &mut told);
+            let (_, importer, mut work) = self.parts(now);
+            importer.tick(&mut work);
         }
         self.drain(now);
     }
@@ -226,7 +227,7 @@ impl Chum {
     /// The policy takes more than before: what it refused is looked at again.
     pub fn policy_changed(&mut self, now: Now) {
         if !self.ended {
-            let (_, importer, mut work, _) = self.parts(now);
+            let (_, importer, mut work) = self.parts(now);
             importer.policy_changed(&mut work);
         }
         self.poll_roots(now);
@@ -303,19 +304,17 @@ impl Chum {
 
     // --- within --------------------------------------------------------------------------------------------------
 
-    fn parts(&mut self, now: Now) -> (&mut Exporter, &mut Importer, Work<'_>, Told<'_>) {
+    fn parts(&mut self, now: Now) -> (&mut Exporter, &mut Importer, Work<'_>) {
         let work = Work {
             now,
             queued: self.queued,
             rpc: &mut self.rpc,
             asks: &mut self.asks,
             config: &self.config,
-        };
-        let told = Told {
             events: &mut self.events,
             fault: &mut self.fault,
         };
-        (&mut self.exporter, &mut self.importer, work, told)
+        (&mut self.exporter, &mut self.importer, work)
     }
 
     /// Both have said `synchronisation`. A request right behind it would be lost at a deployed peer.
@@ -328,8 +327,8 @@ impl Chum {
         self.start = Start::Running;
         self.at = None;
         if self.config.import {
-            let (_, importer, mut work, _) = self.parts(now);
-            importer.start(now, &mut work);
+            let (_, importer, mut work) = self.parts(now);
+            importer.start(&mut work);
         }
     }
 
@@ -367,24 +366,24 @@ impl Chum {
                 self.telling = None;
             }
             RpcEvent::StreamCancelled { id } => {
-                let (exporter, _, mut work, _) = self.parts(now);
+                let (exporter, _, mut work) = self.parts(now);
                 exporter.cancelled(id, &mut work);
             }
             RpcEvent::Answered { id, data } => {
-                let (_, importer, mut work, mut told) = self.parts(now);
-                importer.answered(now, id, data, &mut work, &mut told);
+                let (_, importer, mut work) = self.parts(now);
+                importer.answered(id, data, &mut work);
             }
             RpcEvent::Failed { id, failed } => {
-                let (_, importer, mut work, mut told) = self.parts(now);
-                importer.failed(now, id, failed, &mut work, &mut told);
+                let (_, importer, mut work) = self.parts(now);
+                importer.failed(id, failed, &mut work);
             }
             RpcEvent::Chunk { id } => {
-                let (_, importer, mut work, mut told) = self.parts(now);
-                importer.chunk(now, id, bytes, &mut work, &mut told);
+                let (_, importer, mut work) = self.parts(now);
+                importer.chunk(id, bytes, &mut work);
             }
             RpcEvent::StreamEnd { id, empty_chunks } => {
-                let (_, importer, mut work, mut told) = self.parts(now);
-                importer.stream_end(now, id, empty_chunks, &mut work, &mut told);
+                let (_, importer, mut work) = self.parts(now);
+                importer.stream_end(id, empty_chunks, &mut work);
             }
         }
     }
@@ -394,14 +393,14 @@ impl Chum {
         match Service::of(number) {
             Some(Service::NewAccessibleRootEvent) if importing => {
                 self.rpc.answer(id, &Data::Undefined);
-                let (_, importer, mut work, _) = self.parts(now);
+                let (_, importer, mut work) = self.parts(now);
                 importer.poll_now(&mut work);
             }
             Some(service) if self.config.export && !self.exporter.is_done() => {
                 if service != Service::GetProtocolVersion {
                     self.heard = Some(now.mono);
                 }
-                let (exporter, _, mut work, _) = self.parts(now);
+                let (exporter, _, mut work) = self.parts(now);
                 exporter.request(id, service, args, &mut work);
             }
             _ => self.rpc.unknown_service(id, number),
@@ -416,7 +415,7 @@ impl Chum {
 
     /// Goes on with what waited for room.
     fn pump(&mut self, now: Now) {
-        let (exporter, importer, mut work, _) = self.parts(now);
+        let (exporter, importer, mut work) = self.parts(now);
         exporter.pump(&mut work);
         importer.flush(&mut work);
         self.take(now);

@@ -31,6 +31,7 @@ mod synchroniser;
 mod trouble;
 mod version;
 mod walk;
+mod work;
 
 pub use config::ChumConfig;
 pub use endpoint::Endpoint;

@@ -9,21 +9,19 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::accessible::Accessible;
-use crate::chum::config::ChumConfig;
 use crate::chum::entry::write_children;
 use crate::chum::log::Transferred;
-use crate::chum::machine::Asks;
 use crate::chum::services::{Refusal, Service, VERSION};
 use crate::chum::since::{Cursor, digest};
 use crate::chum::store::{Answer, Ask, AskId, Grant};
 use crate::chum::version::VersionNode;
 use crate::chum::walk::Walk;
+use crate::chum::work::Work;
 use crate::limits;
 use crate::objects::{
     FileHash, IdHash, ObjectHash, PersonId, Recipes, RefKind, Reference, type_of,
 };
 use crate::rpc::{Data, RequestId, Rpc};
-use crate::time::Now;
 
 /// How many nodes are read at once.
 const BATCH: usize = 64;
@@ -272,11 +270,21 @@ impl Exporter {
         self.job(id, Job::Children(walk));
     }
 
-    /// The store's answer, if the question was one of this exporter.
-    pub(super) fn answered(&mut self, asked: AskId, answer: Answer, work: &mut Work<'_>) {
+    /// The store's answer; it is given back if the question was none of this exporter.
+    pub(super) fn answered(
+        &mut self,
+        asked: AskId,
+        answer: Answer,
+        work: &mut Work<'_>,
+    ) -> Option<Answer> {
         let Some(id) = self.asked.remove(&asked) else {
-            return;
+            return Some(answer);
         };
+        self.told(id, answer, work);
+        None
+    }
+
+    fn told(&mut self, id: RequestId, answer: Answer, work: &mut Work<'_>) {
         // A stream can have been cancelled meanwhile.
         let Some(job) = self.jobs.remove(&id) else {
             return;
@@ -363,16 +371,6 @@ impl Exporter {
             _ => Err(Refusal::Internal.into()),
         }
     }
-}
-
-/// What the parts of a connection work with.
-pub(super) struct Work<'a> {
-    pub(super) now: Now,
-    /// Bytes that wait to be sent.
-    pub(super) queued: usize,
-    pub(super) rpc: &'a mut Rpc,
-    pub(super) asks: &'a mut Asks,
-    pub(super) config: &'a ChumConfig,
 }
 
 enum Fail {

@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{BATCH, Exporter, Fail, Histories, Job, Listed, Wanted, Work};
+use super::{BATCH, Exporter, Fail, Histories, Job, Listed, Wanted};
 use crate::chum::debug::root;
 use crate::chum::entry::{Root, write_roots};
 use crate::chum::journal::Journal;
@@ -13,6 +13,7 @@ use crate::chum::services::Refusal;
 use crate::chum::since::{Cursor, digest_of, write_since};
 use crate::chum::store::{Ask, Grant, Write};
 use crate::chum::version::{VersionNode, listing};
+use crate::chum::work::Work;
 use crate::limits;
 use crate::objects::{ObjectHash, ReadLimits, Reference};
 use crate::rpc::RequestId;

@@ -1,8 +1,9 @@
 //! The bytes of files, as fast as the connection takes them.
 
-use super::{Exporter, Fail, Job, Stream, Work};
+use super::{Exporter, Fail, Job, Stream};
 use crate::chum::services::Refusal;
 use crate::chum::store::{Ask, Piece};
+use crate::chum::work::Work;
 use crate::limits;
 use crate::objects::Reference;
 use crate::rpc::RequestId;

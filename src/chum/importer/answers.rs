@@ -3,14 +3,13 @@
 use alloc::vec::Vec;
 
 use super::task::Step;
-use super::{For, Importer, Outgoing, Phase, Told, is_unknown_service};
+use super::{For, Importer, Outgoing, Phase, is_unknown_service};
 use crate::chum::event::ChumEvent;
-use crate::chum::exporter::Work;
 use crate::chum::services::Service;
 use crate::chum::store::{Answer, Ask, AskId};
 use crate::chum::trouble::{ChumFault, Trouble};
+use crate::chum::work::Work;
 use crate::rpc::{Data, Failed, RequestId, Want};
-use crate::time::Now;
 
 impl Importer {
     pub(super) fn request(
@@ -60,68 +59,54 @@ impl Importer {
     }
 
     /// An own request was answered.
-    pub(in crate::chum) fn answered(
-        &mut self,
-        now: Now,
-        id: RequestId,
-        data: Data,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(in crate::chum) fn answered(&mut self, id: RequestId, data: Data, work: &mut Work<'_>) {
         let Some((of, service)) = self.requests.remove(&id) else {
             return;
         };
         match (of, &self.phase, service) {
             (For::Phase, Phase::Version { .. }, Service::GetProtocolVersion) => {
-                self.version_answered(&data, work, told);
+                self.version_answered(&data, work);
             }
             (For::Phase, Phase::Roots, Service::GetAccessibleRoots) => {
-                self.roots_answered(now, data, work, told);
+                self.roots_answered(data, work);
             }
             (For::Phase, Phase::Roots, Service::GetRootsSince) => {
-                self.since_answered(now, &data, work, told);
+                self.since_answered(&data, work);
             }
             (For::Phase, Phase::Fin, Service::Fin) => self.phase = Phase::Done,
-            (For::Task(no), ..) => self.task_answered(now, no, service, data, work, told),
+            (For::Task(no), ..) => self.task_answered(no, service, data, work),
             _ => {}
         }
     }
 
     /// An own request failed.
-    pub(in crate::chum) fn failed(
-        &mut self,
-        now: Now,
-        id: RequestId,
-        failed: Failed,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(in crate::chum) fn failed(&mut self, id: RequestId, failed: Failed, work: &mut Work<'_>) {
         let Some((of, service)) = self.requests.remove(&id) else {
             return;
         };
         match (of, &self.phase, service) {
             (For::Phase, Phase::Version { .. }, Service::GetProtocolVersion) => {
-                self.version_failed(now, &failed, told);
+                self.version_failed(&failed, work);
             }
             (For::Phase, Phase::Roots, Service::GetRootsSince) if is_unknown_service(&failed) => {
                 self.without_since(work);
             }
             (For::Phase, Phase::Roots, Service::GetRootsSince) => {
                 let trouble = Trouble::Request { service, failed };
-                *told.fault = Some(ChumFault::Roots(trouble));
+                *work.fault = Some(ChumFault::Roots(trouble));
             }
             (For::Phase, Phase::Roots, Service::GetAccessibleRoots) => {
                 if is_unknown_service(&failed) {
                     self.phase = Phase::Done;
-                    told.events.push_back(ChumEvent::RemoteExporterEnded);
+                    work.events.push_back(ChumEvent::RemoteExporterEnded);
                 } else {
                     let trouble = Trouble::Request { service, failed };
-                    *told.fault = Some(ChumFault::Roots(trouble));
+                    *work.fault = Some(ChumFault::Roots(trouble));
                 }
             }
             (For::Phase, Phase::Fin, Service::Fin) => self.phase = Phase::Done,
             (For::Task(no), ..) => {
-                self.task_failed(now, no, Trouble::Request { service, failed }, work, told);
+                self.task_failed(no, Trouble::Request { service, failed }, work);
             }
             _ => {}
         }
@@ -130,56 +115,50 @@ impl Importer {
     /// More of a file.
     pub(in crate::chum) fn chunk(
         &mut self,
-        now: Now,
         id: RequestId,
         bytes: &mut Vec<u8>,
         work: &mut Work<'_>,
-        told: &mut Told<'_>,
     ) {
         if let Some((For::Task(no), _)) = self.requests.get(&id) {
-            self.file_chunk(now, *no, bytes, work, told);
+            self.file_chunk(*no, bytes, work);
         }
     }
 
     /// A file is complete.
     pub(in crate::chum) fn stream_end(
         &mut self,
-        now: Now,
         id: RequestId,
         empty_chunks: u64,
         work: &mut Work<'_>,
-        told: &mut Told<'_>,
     ) {
         if let Some((For::Task(no), _)) = self.requests.remove(&id) {
-            self.file_end(now, no, empty_chunks, work, told);
+            self.file_end(no, empty_chunks, work);
         }
     }
 
     /// The store's answer, if the question was one of this importer.
     pub(in crate::chum) fn store_answered(
         &mut self,
-        now: Now,
         asked: AskId,
         answer: Answer,
         work: &mut Work<'_>,
-        told: &mut Told<'_>,
     ) {
         match (self.asked.remove(&asked), answer) {
             (Some(For::Phase), Answer::Presence(presence)) => {
-                self.sifted(now, &presence, work, told);
+                self.sifted(&presence, work);
             }
             (Some(For::Phase), answer) if matches!(self.phase, Phase::Cursor) => {
-                self.ask_since(now, answer, work);
+                self.ask_since(answer, work);
             }
             (Some(For::Phase), answer) if matches!(self.phase, Phase::Settling) => {
                 self.since.written(&answer);
-                self.rest(now, work, told);
+                self.rest(work);
             }
-            (Some(For::Phase), _) => *told.fault = Some(ChumFault::Store),
-            (Some(For::Task(no)), answer) => self.task_told(now, no, answer, work, told),
-            (Some(For::File(no)), answer) => self.file_told(now, (no, asked), &answer, work, told),
+            (Some(For::Phase), _) => *work.fault = Some(ChumFault::Store),
+            (Some(For::Task(no)), answer) => self.task_told(no, answer, work),
+            (Some(For::File(no)), answer) => self.file_told((no, asked), &answer, work),
             (Some(For::Part(no, file)), answer) => {
-                self.file_told(now, (no, file), &answer, work, told);
+                self.file_told((no, file), &answer, work);
             }
             (Some(For::Nobody) | None, _) => {}
         }

@@ -6,28 +6,21 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::task::{Arrived, Fetch, Job, Step, Task};
-use super::{For, Importer, TaskNo, Told};
+use super::{For, Importer, TaskNo};
 use crate::chum::entry::{Root, read_children};
 use crate::chum::event::ChumEvent;
-use crate::chum::exporter::Work;
 use crate::chum::policy::{Offer, Role, Verdict};
 use crate::chum::services::Service;
 use crate::chum::store::{Answer, Ask, Presence};
 use crate::chum::trouble::Trouble;
 use crate::chum::version::VersionNode;
+use crate::chum::work::Work;
 use crate::objects::Reference;
 use crate::rpc::Data;
-use crate::time::Now;
 
 impl Importer {
     /// The next thing that a task has to fetch, or its end.
-    pub(super) fn advance(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn advance(&mut self, no: TaskNo, work: &mut Work<'_>) {
         let Some(task) = self.tasks.get_mut(&no) else {
             return;
         };
@@ -40,19 +33,13 @@ impl Importer {
             return;
         }
         match &mut task.job {
-            Job::Root(_) => self.finish(now, no, work, told),
-            Job::Group(_) => self.next_node(now, no, work, told),
+            Job::Root(_) => self.finish(no, work),
+            Job::Group(_) => self.next_node(no, work),
         }
     }
 
     /// A task is through.
-    pub(super) fn finish(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn finish(&mut self, no: TaskNo, work: &mut Work<'_>) {
         let Some(task) = self.tasks.remove(&no) else {
             return;
         };
@@ -60,28 +47,21 @@ impl Importer {
         self.pend(&task.job, false, work);
         if let Job::Root(root) = task.job {
             if let Root::Versioned { hash, id, .. } = &root {
-                told.events.push_back(ChumEvent::VersionReceived {
+                work.events.push_back(ChumEvent::VersionReceived {
                     id: *id,
                     hash: *hash,
                 });
             }
-            told.events.push_back(ChumEvent::RootStored {
+            work.events.push_back(ChumEvent::RootStored {
                 root: root.reference(),
                 type_name: root.type_name().into(),
             });
         }
-        self.go_on(now, work, told);
+        self.go_on(work);
     }
 
     /// A task cannot go on. What was stored of it stays.
-    pub(super) fn task_failed(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        trouble: Trouble,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn task_failed(&mut self, no: TaskNo, trouble: Trouble, work: &mut Work<'_>) {
         let Some(task) = self.tasks.remove(&no) else {
             return;
         };
@@ -103,21 +83,21 @@ impl Importer {
                 if self.turned_away.len() < crate::limits::CHUM_FAILED {
                     self.turned_away.insert(what);
                 }
-                self.refused(key, &type_name, false, told);
+                self.refused(key, &type_name, false, work);
             }
-            Trouble::Later => self.later.failed(key, now.mono),
+            Trouble::Later => self.later.failed(key, work.now.mono),
             trouble => {
-                self.later.failed(key, now.mono);
+                self.later.failed(key, work.now.mono);
                 self.round.failed += 1;
                 self.failures += 1;
-                told.events.push_back(ChumEvent::RootFailed {
+                work.events.push_back(ChumEvent::RootFailed {
                     root: key.reference,
                     type_name,
                     trouble,
                 });
             }
         }
-        self.go_on(now, work, told);
+        self.go_on(work);
     }
 
     /// An unfinished file is not wanted any more.
@@ -169,15 +149,7 @@ impl Importer {
         }
     }
 
-    fn rechecked(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        what: Reference,
-        there: bool,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    fn rechecked(&mut self, no: TaskNo, what: Reference, there: bool, work: &mut Work<'_>) {
         let Some(fetch) = self.tasks.get_mut(&no).and_then(|task| task.fetch.as_mut()) else {
             return;
         };
@@ -190,17 +162,17 @@ impl Importer {
                 {
                     group.nodes.push_front((node, Presence::Stored));
                 }
-                self.advance(now, no, work, told);
+                self.advance(no, work);
             }
             (true, false) => {
                 fetch.have.insert(what);
-                self.next_child(now, no, work, told);
+                self.next_child(no, work);
             }
             (false, true) if fetch.listed.is_empty() => self.ask_children(no, work),
-            (false, true) => self.next_child(now, no, work, told),
+            (false, true) => self.next_child(no, work),
             (false, false) => {
                 fetch.missing.push(what);
-                self.next_child(now, no, work, told);
+                self.next_child(no, work);
             }
         }
     }
@@ -244,7 +216,7 @@ impl Importer {
     }
 
     /// The last child that is missing, or the root itself.
-    fn next_child(&mut self, now: Now, no: TaskNo, work: &mut Work<'_>, told: &mut Told<'_>) {
+    fn next_child(&mut self, no: TaskNo, work: &mut Work<'_>) {
         let Some(fetch) = self.tasks.get_mut(&no).and_then(|task| task.fetch.as_mut()) else {
             return;
         };
@@ -266,9 +238,9 @@ impl Importer {
             match self.policy.offered(&offer) {
                 Verdict::Accept => {}
                 Verdict::Refuse => {
-                    return self.task_failed(now, no, Trouble::Refused, work, told);
+                    return self.task_failed(no, Trouble::Refused, work);
                 }
-                Verdict::Later => return self.task_failed(now, no, Trouble::Later, work, told),
+                Verdict::Later => return self.task_failed(no, Trouble::Later, work),
             }
         }
         if !self.own(no, what) {
@@ -282,18 +254,10 @@ impl Importer {
     }
 
     /// What a task owned is stored, and what comes next.
-    fn stored(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        what: Reference,
-        bytes: u64,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    fn stored(&mut self, no: TaskNo, what: Reference, bytes: u64, work: &mut Work<'_>) {
         self.received.add(what, bytes);
         self.round.stored += 1;
-        told.events.push_back(ChumEvent::Stored {
+        work.events.push_back(ChumEvent::Stored {
             reference: what,
             bytes,
         });
@@ -310,8 +274,8 @@ impl Importer {
         };
         self.release(what, work);
         match is_target {
-            true => self.advance(now, no, work, told),
-            false => self.next_child(now, no, work, told),
+            true => self.advance(no, work),
+            false => self.next_child(no, work),
         }
     }
 
@@ -320,12 +284,10 @@ impl Importer {
     /// The peer answers a task's request with a value.
     pub(super) fn task_answered(
         &mut self,
-        now: Now,
         no: TaskNo,
         service: Service,
         data: Data,
         work: &mut Work<'_>,
-        told: &mut Told<'_>,
     ) {
         let Some(task) = self.tasks.get(&no) else {
             return;
@@ -339,31 +301,24 @@ impl Importer {
             _ => Err(Trouble::NotText(service)),
         };
         if let Err(trouble) = result {
-            self.task_failed(now, no, trouble, work, told);
+            self.task_failed(no, trouble, work);
         }
     }
 
     /// The store answers a task.
-    pub(super) fn task_told(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        answer: Answer,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn task_told(&mut self, no: TaskNo, answer: Answer, work: &mut Work<'_>) {
         let Some(task) = self.tasks.get_mut(&no) else {
             return;
         };
         if answer == Answer::Failed {
-            self.task_failed(now, no, Trouble::Store, work, told);
+            self.task_failed(no, Trouble::Store, work);
             return;
         }
         let step = core::mem::replace(&mut task.step, Step::Ready);
         match (step, answer) {
             (Step::Recheck(what), Answer::Presence(presence)) => {
                 let there = presence.first().is_some_and(|is| *is != Presence::Absent);
-                self.rechecked(now, no, what, there, work, told);
+                self.rechecked(no, what, there, work);
             }
             (Step::Sift(children), Answer::Presence(presence)) => {
                 if let Some(fetch) = &mut task.fetch {
@@ -374,47 +329,45 @@ impl Importer {
                         }
                     }
                 }
-                self.next_child(now, no, work, told);
+                self.next_child(no, work);
             }
             (Step::Unlisted(arrived), Answer::Presence(presence)) => {
                 match presence.iter().all(|is| *is != Presence::Absent) {
                     true => self.check_version(no, arrived, work),
-                    false => self.task_failed(now, no, Trouble::Unlisted, work, told),
+                    false => self.task_failed(no, Trouble::Unlisted, work),
                 }
             }
             (Step::Writing(arrived), Answer::Done) => {
                 let bytes = arrived.text.parse().unwrap_or_default();
                 self.keep_version(no, &arrived);
-                self.stored(now, no, arrived.reference, bytes, work, told);
+                self.stored(no, arrived.reference, bytes, work);
             }
             (Step::Closing(what, _, bytes), Answer::Done) => {
-                self.stored(now, no, what, bytes, work, told);
+                self.stored(no, what, bytes, work);
             }
             (Step::NodeData(arrived), Answer::Texts(texts)) => {
-                self.node_data(now, no, arrived, texts, work, told);
+                self.node_data(no, arrived, texts, work);
             }
-            (step, answer) => self.merge_told(now, no, step, answer, work, told),
+            (step, answer) => self.merge_told(no, step, answer, work),
         }
     }
 
     fn node_data(
         &mut self,
-        now: Now,
         no: TaskNo,
         mut arrived: Box<Arrived>,
         texts: Vec<Option<String>>,
         work: &mut Work<'_>,
-        told: &mut Told<'_>,
     ) {
         let Some(node) = VersionNode::of(&arrived.object) else {
-            return self.task_failed(now, no, Trouble::NotANode, work, told);
+            return self.task_failed(no, Trouble::NotANode, work);
         };
-        match self.version_data(now, no, &node, texts, told) {
+        match self.version_data(no, &node, texts, work) {
             Ok(data) => {
                 arrived.version = Some((node, data));
                 self.write_object(no, arrived, work);
             }
-            Err(trouble) => self.task_failed(now, no, trouble, work, told),
+            Err(trouble) => self.task_failed(no, trouble, work),
         }
     }
 }

@@ -7,14 +7,13 @@ use sha2::{Digest, Sha256};
 
 use super::fetching::hash_of;
 use super::task::{File, Step};
-use super::{For, Importer, TaskNo, Told};
-use crate::chum::exporter::Work;
+use super::{For, Importer, TaskNo};
 use crate::chum::services::Service;
 use crate::chum::store::{Answer, Ask, FileNo};
 use crate::chum::trouble::Trouble;
+use crate::chum::work::Work;
 use crate::objects::Reference;
 use crate::rpc::Data;
-use crate::time::Now;
 
 impl Importer {
     pub(super) fn ask_file(
@@ -47,14 +46,7 @@ impl Importer {
         self.request(For::Task(no), Service::GetBlob, args, work);
     }
 
-    pub(super) fn file_chunk(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        bytes: &mut Vec<u8>,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn file_chunk(&mut self, no: TaskNo, bytes: &mut Vec<u8>, work: &mut Work<'_>) {
         let counted = self.count_bytes(bytes.len() as u64, work);
         let Some(task) = self.tasks.get_mut(&no) else {
             return;
@@ -69,7 +61,7 @@ impl Importer {
             Ok(()) => None,
         };
         if let Some(trouble) = trouble {
-            return self.task_failed(now, no, trouble, work, told);
+            return self.task_failed(no, trouble, work);
         }
         file.hash.update(&bytes);
         file.untaken += 1;
@@ -84,11 +76,9 @@ impl Importer {
     /// The store has taken a part of a file, or could not.
     pub(super) fn file_told(
         &mut self,
-        now: Now,
         (no, of): (TaskNo, FileNo),
         answer: &Answer,
         work: &mut Work<'_>,
-        told: &mut Told<'_>,
     ) {
         let step = self.tasks.get_mut(&no).map(|task| &mut task.step);
         // It can be a file that was given up meanwhile.
@@ -96,22 +86,15 @@ impl Importer {
             return;
         };
         if *answer != Answer::Done {
-            return self.task_failed(now, no, Trouble::Store, work, told);
+            return self.task_failed(no, Trouble::Store, work);
         }
         file.untaken = file.untaken.saturating_sub(1);
         if let Some(empty_chunks) = file.whole.filter(|_| file.untaken == 0) {
-            self.file_whole(now, no, empty_chunks, work, told);
+            self.file_whole(no, empty_chunks, work);
         }
     }
 
-    pub(super) fn file_end(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        empty_chunks: u64,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn file_end(&mut self, no: TaskNo, empty_chunks: u64, work: &mut Work<'_>) {
         let Some(task) = self.tasks.get_mut(&no) else {
             return;
         };
@@ -122,19 +105,12 @@ impl Importer {
         // Until the store has taken all of it: a file that lacks a part would be closed else.
         file.whole = Some(empty_chunks);
         if file.untaken == 0 {
-            self.file_whole(now, no, empty_chunks, work, told);
+            self.file_whole(no, empty_chunks, work);
         }
     }
 
     /// A file has come, and the store has all of it.
-    fn file_whole(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        empty_chunks: u64,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    fn file_whole(&mut self, no: TaskNo, empty_chunks: u64, work: &mut Work<'_>) {
         let Some(task) = self.tasks.get_mut(&no) else {
             return;
         };
@@ -160,6 +136,6 @@ impl Importer {
             true => Trouble::EmptyChunks,
             false => Trouble::WrongHash,
         };
-        self.task_failed(now, no, trouble, work, told);
+        self.task_failed(no, trouble, work);
     }
 }

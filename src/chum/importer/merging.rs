@@ -6,18 +6,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::task::{Arrived, Expect, Fetch, Group, Job, Lists, Step, Version};
-use super::{For, Importer, TaskNo, Told};
+use super::{For, Importer, TaskNo};
 use crate::channels::Join;
 use crate::chum::event::ChumEvent;
-use crate::chum::exporter::Work;
 use crate::chum::merge::{Side, merge};
 use crate::chum::policy::{Offer, Role, Verdict};
 use crate::chum::store::{Answer, Ask, NewHead, Presence, Write};
 use crate::chum::trouble::Trouble;
 use crate::chum::version::VersionNode;
+use crate::chum::work::Work;
 use crate::limits;
 use crate::objects::{Object, ObjectHash, ReadLimits, Reference};
-use crate::time::Now;
 
 impl Importer {
     pub(super) fn group_of_task(&mut self, no: TaskNo) -> Option<&mut Group> {
@@ -28,13 +27,7 @@ impl Importer {
     }
 
     /// The next node of a group; after the last one, the merge.
-    pub(super) fn next_node(
-        &mut self,
-        now: Now,
-        no: TaskNo,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn next_node(&mut self, no: TaskNo, work: &mut Work<'_>) {
         let Some(group) = self.group_of_task(no) else {
             return;
         };
@@ -43,11 +36,11 @@ impl Importer {
             return;
         };
         match next {
-            None => self.begin_merge(now, no, work, told),
+            None => self.begin_merge(no, work),
             Some((node, Presence::Absent)) => {
                 task.ahead
                     .push_back((Reference::Object(node), Expect::Node));
-                self.advance(now, no, work, told);
+                self.advance(no, work);
             }
             Some((node, _)) => {
                 task.fetch = Some(Fetch::new(Reference::Object(node), Expect::Node));
@@ -61,11 +54,10 @@ impl Importer {
     /// The data of a version node, if they are what the list and the policy say.
     pub(super) fn version_data(
         &mut self,
-        now: Now,
         no: TaskNo,
         node: &VersionNode,
         texts: Vec<Option<String>>,
-        told: &mut Told<'_>,
+        work: &mut Work<'_>,
     ) -> Result<Object, Trouble> {
         let Some(group) = self.group_of_task(no) else {
             return Err(Trouble::NodeData);
@@ -90,9 +82,9 @@ impl Importer {
             Verdict::Refuse => return Err(Trouble::Refused),
             Verdict::Later => return Err(Trouble::Later),
         }
-        let ahead = node.created.0.saturating_sub(now.wall.0);
+        let ahead = node.created.0.saturating_sub(work.now.wall.0);
         if ahead > crate::limits::CHUM_FUTURE.as_millis() {
-            told.events
+            work.events
                 .push_back(ChumEvent::FromTheFuture { id, ahead });
         }
         Ok(data)
@@ -121,12 +113,12 @@ impl Importer {
         }
     }
 
-    fn begin_merge(&mut self, now: Now, no: TaskNo, work: &mut Work<'_>, told: &mut Told<'_>) {
+    fn begin_merge(&mut self, no: TaskNo, work: &mut Work<'_>) {
         let Some(Group {
             best: Some(best), ..
         }) = self.group_of_task(no)
         else {
-            return self.finish(now, no, work, told);
+            return self.finish(no, work);
         };
         let edge = VersionNode::edge(best.node.data, best.node.created);
         match edge.write(&self.recipes) {
@@ -135,7 +127,7 @@ impl Importer {
                 let ask = Ask::Presence([Reference::Object(hash)].into());
                 self.ask(For::Task(no), ask, work);
             }
-            Err(_) => self.task_failed(now, no, Trouble::Merge, work, told),
+            Err(_) => self.task_failed(no, Trouble::Merge, work),
         }
     }
 
@@ -148,12 +140,10 @@ impl Importer {
     /// The store's answers to the steps of a merge.
     pub(super) fn merge_told(
         &mut self,
-        now: Now,
         no: TaskNo,
         step: Step,
         answer: Answer,
         work: &mut Work<'_>,
-        told: &mut Told<'_>,
     ) {
         let result = match (step, answer) {
             (Step::StoredNode(hash), Answer::Texts(texts)) => {
@@ -161,10 +151,10 @@ impl Importer {
             }
             (Step::StoredData(stored), Answer::Texts(texts)) => {
                 let (hash, node) = *stored;
-                let data = self.version_data(now, no, &node, texts, told);
+                let data = self.version_data(no, &node, texts, work);
                 data.map(|data| {
                     self.checked(no, Version { hash, node, data });
-                    self.advance(now, no, work, told);
+                    self.advance(no, work);
                 })
             }
             (Step::IsMerged, Answer::Presence(presence)) => {
@@ -197,14 +187,14 @@ impl Importer {
                 if let Some((_, data, _)) = new
                     && let Some(group) = self.group_of_task(no)
                 {
-                    told.events.push_back(ChumEvent::NewVersion {
+                    work.events.push_back(ChumEvent::NewVersion {
                         id: group.id,
                         type_name: group.type_name.clone(),
                         data,
                         came: group.best.as_ref().map_or(data, |best| best.node.data),
                     });
                 }
-                self.finish(now, no, work, told);
+                self.finish(no, work);
                 Ok(())
             }
             (Step::Merging(_), Answer::Conflict) => {
@@ -215,7 +205,7 @@ impl Importer {
             _ => Err(Trouble::Store),
         };
         if let Err(trouble) = result {
-            self.task_failed(now, no, trouble, work, told);
+            self.task_failed(no, trouble, work);
         }
     }
 

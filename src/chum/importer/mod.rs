@@ -25,14 +25,13 @@ use self::later::{Key, Later};
 use self::since::Since;
 use self::task::{Group, Job, Task};
 use super::entry::Root;
-use super::event::{ChumEvent, Round};
-use super::exporter::Work;
+use super::event::Round;
 use super::log::Transferred;
 use super::peer::Peer;
 use super::policy::Policy;
 use super::services::Service;
 use super::store::{AskId, FileNo};
-use super::trouble::ChumFault;
+use super::work::Work;
 use crate::objects::{IdHash, PersonId, Recipes, Reference};
 use crate::rpc::{Data, Failed, RequestId, Want};
 use crate::time::Micros;
@@ -131,12 +130,6 @@ enum Phase {
     },
     Fin,
     Done,
-}
-
-/// What the importer tells the machine that it is part of.
-pub(super) struct Told<'a> {
-    pub(super) events: &'a mut VecDeque<ChumEvent>,
-    pub(super) fault: &'a mut Option<ChumFault>,
 }
 
 impl Importer {

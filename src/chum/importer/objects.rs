@@ -8,12 +8,12 @@ use super::fetching::hash_of;
 use super::task::{Arrived, Expect, Job, Step};
 use super::{For, Importer, TaskNo};
 use crate::chum::entry::{Root, Shape};
-use crate::chum::exporter::Work;
 use crate::chum::policy::{Offer, Role, Verdict, is_ours_alone};
 use crate::chum::services::Service;
 use crate::chum::store::{Ask, Write};
 use crate::chum::trouble::Trouble;
 use crate::chum::version::VersionNode;
+use crate::chum::work::Work;
 use crate::objects::{IdHash, ObjectHash, ReadLimits, Reference, references};
 
 impl Importer {

@@ -6,18 +6,17 @@ use alloc::vec::Vec;
 
 use super::later::Key;
 use super::task::{Expect, Group, Job, Step, Task};
-use super::{For, Importer, Phase, SIFT, TaskNo, Told};
+use super::{For, Importer, Phase, SIFT, TaskNo};
 use crate::chum::entry::{ListFault, Root, Shape, read_roots};
 use crate::chum::event::{ChumEvent, Round};
-use crate::chum::exporter::Work;
 use crate::chum::policy::{Offer, Role, Verdict};
 use crate::chum::services::Service;
 use crate::chum::store::{Ask, Presence};
 use crate::chum::trouble::{ChumFault, Trouble};
+use crate::chum::work::Work;
 use crate::limits;
 use crate::objects::{IdHash, ObjectHash, Reference};
 use crate::rpc::Data;
-use crate::time::Now;
 
 impl Importer {
     /// Something was granted at the other side, or somebody here wants to know now.
@@ -45,32 +44,24 @@ impl Importer {
         self.request(For::Phase, Service::GetAccessibleRoots, Vec::new(), work);
     }
 
-    pub(super) fn roots_answered(
-        &mut self,
-        now: Now,
-        data: Data,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn roots_answered(&mut self, data: Data, work: &mut Work<'_>) {
         let read = match &data {
             Data::Text(text) => read_roots(text, work.config.roots).map_err(Trouble::Children),
             _ => Err(Trouble::NotText(Service::GetAccessibleRoots)),
         };
         drop(data);
         match read {
-            Ok(entries) => self.take_roots(now, Vec::new(), entries, work, told),
-            Err(trouble) => *told.fault = Some(ChumFault::Roots(trouble)),
+            Ok(entries) => self.take_roots(Vec::new(), entries, work),
+            Err(trouble) => *work.fault = Some(ChumFault::Roots(trouble)),
         }
     }
 
     /// A list of roots has come. `pending` are to be looked at besides.
     pub(super) fn take_roots(
         &mut self,
-        now: Now,
         pending: Vec<Root>,
         entries: Vec<Result<Root, ListFault>>,
         work: &mut Work<'_>,
-        told: &mut Told<'_>,
     ) {
         let mut offered: BTreeSet<Key> = pending.iter().map(Key::of).collect();
         let mut left: VecDeque<Root> = pending.into();
@@ -87,33 +78,27 @@ impl Importer {
                     self.failures += 1;
                     if told_of < limits::CHUM_ENTRIES_TOLD {
                         told_of += 1;
-                        told.events.push_back(ChumEvent::EntryFailed(fault));
+                        work.events.push_back(ChumEvent::EntryFailed(fault));
                     }
                 }
             }
         }
         self.round.roots = left.len() as u64;
-        self.began = now.mono;
+        self.began = work.now.mono;
         self.later.keep(|root| offered.contains(root));
         self.reported.retain(|root| offered.contains(root));
         self.groups.clear();
         self.group_of.clear();
-        self.sift(now, left, work, told);
+        self.sift(left, work);
     }
 
     /// Looks the next roots up in the store.
-    fn sift(
-        &mut self,
-        now: Now,
-        mut left: VecDeque<Root>,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    fn sift(&mut self, mut left: VecDeque<Root>, work: &mut Work<'_>) {
         let mut asked = Vec::new();
         while asked.len() < SIFT
             && let Some(root) = left.pop_front()
         {
-            if self.is_wanted(now, &root, told) {
+            if self.is_wanted(&root, work) {
                 asked.push(root);
             } else {
                 self.since.pend(root, work.config.pending);
@@ -121,7 +106,7 @@ impl Importer {
         }
         if asked.is_empty() {
             self.phase = Phase::Working;
-            self.go_on(now, work, told);
+            self.go_on(work);
             return;
         }
         // Of a version both are asked for: its thing, and itself.
@@ -137,9 +122,9 @@ impl Importer {
     }
 
     /// Whether a root is to be looked at now: not one that failed a moment ago, and none that is refused.
-    fn is_wanted(&mut self, now: Now, root: &Root, told: &mut Told<'_>) -> bool {
+    fn is_wanted(&mut self, root: &Root, work: &mut Work<'_>) -> bool {
         let key = Key::of(root);
-        if self.later.waits(&key, now.mono) {
+        if self.later.waits(&key, work.now.mono) {
             return false;
         }
         if self.turned_away.contains(&root.reference()) {
@@ -154,11 +139,11 @@ impl Importer {
         match verdict {
             Verdict::Accept => true,
             Verdict::Later => {
-                self.later.failed(key, now.mono);
+                self.later.failed(key, work.now.mono);
                 false
             }
             Verdict::Refuse => {
-                self.refused(key, root.type_name(), !known, told);
+                self.refused(key, root.type_name(), !known, work);
                 false
             }
         }
@@ -188,11 +173,11 @@ impl Importer {
         key: Key,
         type_name: &str,
         unknown_type: bool,
-        told: &mut Told<'_>,
+        work: &mut Work<'_>,
     ) {
         self.round.refused += 1;
         if self.reported.len() < limits::CHUM_FAILED && self.reported.insert(key) {
-            told.events.push_back(ChumEvent::RootRefused {
+            work.events.push_back(ChumEvent::RootRefused {
                 root: key.reference,
                 type_name: type_name.into(),
                 unknown_type,
@@ -200,13 +185,7 @@ impl Importer {
         }
     }
 
-    pub(super) fn sifted(
-        &mut self,
-        now: Now,
-        presence: &[Presence],
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn sifted(&mut self, presence: &[Presence], work: &mut Work<'_>) {
         let phase = core::mem::replace(&mut self.phase, Phase::Working);
         let Phase::Sifting { left, asked } = phase else {
             self.phase = phase;
@@ -238,7 +217,7 @@ impl Importer {
                 }
             }
         }
-        self.sift(now, left, work, told);
+        self.sift(left, work);
     }
 
     fn add_node(&mut self, node: (ObjectHash, Presence), id: IdHash, type_name: &str) {
@@ -253,7 +232,7 @@ impl Importer {
     }
 
     /// Begins as many tasks as may be under way, and ends the round when there are none.
-    pub(super) fn go_on(&mut self, now: Now, work: &mut Work<'_>, told: &mut Told<'_>) {
+    pub(super) fn go_on(&mut self, work: &mut Work<'_>) {
         if !matches!(self.phase, Phase::Working) {
             return;
         }
@@ -268,14 +247,14 @@ impl Importer {
             let Some(job) = self.ready.pop_front() else {
                 break;
             };
-            self.begin(now, job, work, told);
+            self.begin(job, work);
         }
         if self.tasks.is_empty() && self.ready.is_empty() && self.groups.is_empty() {
-            self.end_round(now, work, told);
+            self.end_round(work);
         }
     }
 
-    fn begin(&mut self, now: Now, job: Job, work: &mut Work<'_>, told: &mut Told<'_>) {
+    fn begin(&mut self, job: Job, work: &mut Work<'_>) {
         let no = TaskNo(self.next_task);
         self.next_task += 1;
         let mut ahead = VecDeque::new();
@@ -294,27 +273,27 @@ impl Importer {
             owns: None,
         };
         self.tasks.insert(no, task);
-        self.advance(now, no, work, told);
+        self.advance(no, work);
     }
 
-    fn end_round(&mut self, now: Now, work: &mut Work<'_>, told: &mut Told<'_>) {
+    fn end_round(&mut self, work: &mut Work<'_>) {
         self.later.looked(self.began);
-        match self.settled(now) {
+        match self.settled(work.now) {
             Some(write) => {
                 self.phase = Phase::Settling;
                 self.ask(For::Phase, Ask::Write(write), work);
             }
-            None => self.rest(now, work, told),
+            None => self.rest(work),
         }
     }
 
     /// The round is over, and what is settled is written.
-    pub(super) fn rest(&mut self, now: Now, work: &mut Work<'_>, told: &mut Told<'_>) {
+    pub(super) fn rest(&mut self, work: &mut Work<'_>) {
         let mut round = self.round;
         round.first = self.rounds == 0;
         round.waiting = self.later.count() as u64;
         self.rounds += 1;
-        told.events.push_back(ChumEvent::RoundEnded(round));
+        work.events.push_back(ChumEvent::RoundEnded(round));
         if !work.config.keep_running {
             self.phase = Phase::Fin;
             self.request(For::Phase, Service::Fin, Vec::new(), work);
@@ -322,7 +301,7 @@ impl Importer {
             self.ask_roots(work);
         } else {
             self.phase = Phase::Sleeping {
-                until: now.mono + work.config.poll,
+                until: work.now.mono + work.config.poll,
             };
         }
     }

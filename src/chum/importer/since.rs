@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::task::Job;
-use super::{For, Importer, Phase, Told};
+use super::{For, Importer, Phase};
 use crate::chum::entry::{Root, read_roots, write_roots};
-use crate::chum::exporter::Work;
 use crate::chum::services::Service;
 use crate::chum::since::{Cursor, STAMP, digest, read_since};
 use crate::chum::store::{Answer, Ask, Write};
 use crate::chum::trouble::{ChumFault, Trouble};
+use crate::chum::work::Work;
 use crate::hex;
 use crate::limits;
 use crate::rpc::Data;
@@ -152,7 +152,7 @@ impl Importer {
     }
 
     /// The store has told what is settled: the list is asked for.
-    pub(super) fn ask_since(&mut self, now: Now, answer: Answer, work: &mut Work<'_>) {
+    pub(super) fn ask_since(&mut self, answer: Answer, work: &mut Work<'_>) {
         let (generation, kept) = match answer {
             Answer::Cursor { generation, kept } => {
                 (Some(generation), kept.as_deref().and_then(Kept::read))
@@ -162,7 +162,7 @@ impl Importer {
         let whole = core::mem::take(&mut self.since.whole);
         // A clock that went back tells nothing of how long it was.
         let is_due = |full: Millis| {
-            now.wall < full || now.wall.0.saturating_sub(full.0) >= limits::CHUM_WHOLE
+            work.now.wall < full || work.now.wall.0.saturating_sub(full.0) >= limits::CHUM_WHOLE
         };
         let usable = kept
             .as_ref()
@@ -188,13 +188,7 @@ impl Importer {
         self.ask_all_roots(work);
     }
 
-    pub(super) fn since_answered(
-        &mut self,
-        now: Now,
-        data: &Data,
-        work: &mut Work<'_>,
-        told: &mut Told<'_>,
-    ) {
+    pub(super) fn since_answered(&mut self, data: &Data, work: &mut Work<'_>) {
         let read = match data {
             Data::Text(text) => read_since(text, work.config.roots),
             _ => Ok(None),
@@ -203,7 +197,7 @@ impl Importer {
             Ok(Some(list)) => list,
             Ok(None) => return self.without_since(work),
             Err(fault) => {
-                *told.fault = Some(ChumFault::Roots(Trouble::Children(fault)));
+                *work.fault = Some(ChumFault::Roots(Trouble::Children(fault)));
                 return;
             }
         };
@@ -222,7 +216,7 @@ impl Importer {
                 }
             }
         }
-        self.take_roots(now, pending, list.roots, work, told);
+        self.take_roots(pending, list.roots, work);
     }
 
     /// What of a job is not settled is pending.
