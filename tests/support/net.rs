@@ -1,6 +1,6 @@
 //! Several nodes, and perhaps a relay, in memory: what each puts out goes to the other end, one message at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chumwire::crypto::Nacl;
 use chumwire::io::{Closed, ConnId, Effect, Machine, NotStored, Source, StoreId};
@@ -34,6 +34,11 @@ pub(crate) struct Net {
     pub(crate) relay: Relay<Nacl>,
     /// What each node has told.
     pub(crate) events: Vec<Vec<Event>>,
+    /// The messages that each node has handed out.
+    pub(crate) heard: Vec<Vec<Vec<u8>>>,
+    /// Connections of which nothing more is to be read for now, and how many went on.
+    pub(crate) paused: BTreeSet<End>,
+    pub(crate) resumed: usize,
     /// What each node has stored, or is storing.
     pub(crate) records: Vec<Vec<Record>>,
     /// The addresses that each node has dialled.
@@ -64,6 +69,9 @@ impl Net {
             nodes: nodes.collect(),
             relay: Relay::new(RelayConfig::default(), [99; 32], now),
             events: vec![Vec::new(); count],
+            heard: vec![Vec::new(); count],
+            paused: BTreeSet::new(),
+            resumed: 0,
             records: vec![Vec::new(); count],
             dialled: vec![Vec::new(); count],
             closes: Vec::new(),
@@ -98,7 +106,16 @@ impl Net {
                             self.nodes[node].stored(self.now, id, Ok(()));
                         }
                     }
-                    Effect::Event(event) => self.events[node].push(event),
+                    Effect::Event(event) => {
+                        if let Event::Message { .. } = event {
+                            self.heard[node].push(bytes.clone());
+                        }
+                        self.events[node].push(event);
+                    }
+                    Effect::Pause(conn) => drop(self.paused.insert((node, conn))),
+                    Effect::Resume(conn) => {
+                        self.resumed += usize::from(self.paused.remove(&(node, conn)));
+                    }
                     _ => {}
                 }
             }
