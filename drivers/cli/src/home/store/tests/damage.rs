@@ -36,7 +36,7 @@ fn what_is_damaged_is_told_or_was_nothing() {
             Err(error) => panic!("case {n}: {error}"),
         }
     }
-    // The half of the pages holds nothing.
+    // A good part of the pages holds nothing.
     assert_eq!(told[1], WAYS, "cut off");
     assert!(told.iter().all(|told| *told > WAYS / 20), "{told:?}");
 }
