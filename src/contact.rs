@@ -1,11 +1,13 @@
 //! What is kept about another person after a pairing (spec 06 and 13).
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{Instance as InstanceUse, KeyUse, Person as PersonUse, PublicKey};
+use crate::identity::Identity;
 use crate::objects::{InstanceId, PersonId, SignKey};
 use crate::time::Millis;
 
@@ -47,6 +49,26 @@ pub struct ContactInstance {
 }
 
 impl Contact {
+    /// What another instance has on record of this one after a pairing in which it has proven its key.
+    #[must_use]
+    pub fn of(identity: &Identity, url: Option<&str>, paired_at: Millis) -> Self {
+        Self {
+            person_id: identity.person_id(),
+            email: identity.person().email.clone(),
+            person_key: identity.person_key().public(),
+            person_sign_key: identity.person_sign_key(),
+            instances: vec![ContactInstance {
+                instance_id: identity.instance_id(),
+                name: identity.instance().name.clone(),
+                instance_key: identity.instance_key().public(),
+                instance_sign_key: identity.instance_sign_key(),
+                key_proven: true,
+                url: url.map(Into::into),
+                paired_at,
+            }],
+        }
+    }
+
     /// The device of that id.
     #[must_use]
     pub fn instance(&self, id: InstanceId) -> Option<&ContactInstance> {

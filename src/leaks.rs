@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::contact::{Contact, ContactInstance};
+use crate::contact::Contact;
 use crate::crypto::{Nacl, PublicKey, Random, Secret, Static, live};
 use crate::establish::{Group, OnRecord, Surroundings};
 use crate::fault::{TokenFault, Why};
@@ -255,31 +255,15 @@ fn drain_node(peer: &mut Peer, now: Now, to: &mut VecDeque<Wire>) {
     }
 }
 
-fn contact(of: &Identity) -> Contact {
-    Contact {
-        person_id: of.person_id(),
-        email: of.person().email.clone(),
-        person_key: of.person_key().public(),
-        person_sign_key: of.person_sign_key(),
-        instances: vec![ContactInstance {
-            instance_id: of.instance_id(),
-            name: of.instance().name.clone(),
-            instance_key: of.instance_key().public(),
-            instance_sign_key: of.instance_sign_key(),
-            url: Some("ws://x".into()),
-            key_proven: true,
-            paired_at: Millis(0),
-        }],
-    }
-}
-
 fn nodes(own: &[Identity; 2], pairing: bool, cut: usize) -> [Peer; 2] {
     let now = at(Micros::ZERO);
     let config = |n: usize| {
         let mut config = NodeConfig::new(own[n].clone());
         config.serve.insert(Group::Chum);
         if !pairing {
-            config.contacts.push(contact(&own[1 - n]));
+            config
+                .contacts
+                .push(Contact::of(&own[1 - n], Some("ws://x"), Millis(0)));
         }
         config
     };

@@ -6,6 +6,7 @@ mod support;
 use std::alloc::System;
 
 use chumwire::channel::{Channel, ChannelConfig};
+use chumwire::contact::Contact;
 use chumwire::crypto::{KeyPair, Nacl, Purpose, Random, Secret};
 use chumwire::establish::Group;
 use chumwire::io::{Closed, ConnId, Effect, Kind, Machine, Message, Output, Source};
@@ -13,10 +14,10 @@ use chumwire::limits;
 use chumwire::node::{Node, NodeConfig};
 use chumwire::relay::{Registration, Relay, RelayConfig, wire};
 use chumwire::role::Role;
-use chumwire::time::{Micros, Now};
+use chumwire::time::{Micros, Millis, Now};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use support::bench::{Wire, borrowed};
-use support::people::{as_contact, made_up};
+use support::people::made_up;
 use support::world::World;
 
 #[global_allocator]
@@ -196,7 +197,7 @@ fn nodes() {
 fn dialling(relay: Option<&str>) {
     let bob = made_up("bob");
     let mut config = NodeConfig::new(made_up("alice"));
-    config.contacts = vec![as_contact(&bob, "ws://bob.example")];
+    config.contacts = vec![Contact::of(&bob, Some("ws://bob.example"), Millis(0))];
     let mut now = Now::default();
     let mut node = Node::<Nacl>::new(config, [1; 32], now).expect("good");
     if relay.is_some() {

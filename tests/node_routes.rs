@@ -45,6 +45,9 @@ fn paired() -> Net {
     net.nodes[BOB].join(now, &invitation).unwrap();
     net.run();
     assert_eq!((net.pairings(ALICE), net.pairings(BOB)), (1, 1));
+    let own = net.nodes[ALICE].identity();
+    let on_record = Contact::of(own, Some(&address(ALICE)), now.wall);
+    assert_eq!(net.nodes[BOB].contacts().next(), Some(&on_record));
     net
 }
 

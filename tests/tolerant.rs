@@ -4,6 +4,7 @@
 mod support;
 
 use chumwire::channel::{Channel, ChannelConfig, Diagnosis, KEEPALIVE};
+use chumwire::contact::Contact;
 use chumwire::crypto::{Instance, KeyPair, Nacl, Purpose, Random};
 use chumwire::establish::Group;
 use chumwire::fault::{Fault, Why};
@@ -19,7 +20,7 @@ use chumwire::session::{Session, SessionEvent};
 use chumwire::step::Step;
 use chumwire::time::{Alarm, Micros, Millis, Now};
 use support::bench::{Wire, borrowed};
-use support::people::{as_contact, made_up};
+use support::people::made_up;
 use support::stub::Stub;
 use support::world::World;
 
@@ -388,7 +389,7 @@ impl Two {
         let people = [made_up("alice"), made_up("bob")];
         let node = |n: usize| {
             let mut config = NodeConfig::new(people[n].clone());
-            config.contacts = vec![as_contact(&people[1 - n], "ws://alice")];
+            config.contacts = vec![Contact::of(&people[1 - n], Some("ws://alice"), Millis(0))];
             config.serve.insert(Group::Chum);
             (config.reorder_window, config.notes) = (window, true);
             Node::<Nacl>::new(config, [n as u8; 32], at(0)).expect("good")

@@ -493,6 +493,7 @@ impl Work {
 mod tests {
     use super::*;
     use crate::crypto::Nacl;
+    use crate::time::Millis;
 
     #[test]
     fn what_a_contact_makes_wait_is_bounded() {
@@ -500,13 +501,7 @@ mod tests {
         let mut someone =
             |email| Identity::generate::<Nacl>(&mut random, email, "phone").expect("good names");
         let (own, other) = (someone("own@example.org"), someone("other@example.org"));
-        let contact = Contact {
-            person_id: other.person_id(),
-            email: "other@example.org".into(),
-            person_key: other.person_key().public(),
-            person_sign_key: other.person_sign_key(),
-            instances: Vec::new(),
-        };
+        let contact = Contact::of(&other, None, Millis(0));
         let recipes = Recipes::known();
         let (kept, contacts) = (Vec::new(), Vec::new());
         let mut keeper = Bookkeeper::new(&own, None, kept, contacts, recipes, random);

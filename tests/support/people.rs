@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use chumwire::contact::{Contact, ContactInstance};
 use chumwire::crypto::{KeyPair, KeyUse, Nacl, Random, Secret, Suite};
 use chumwire::identity::Identity;
-use chumwire::time::Millis;
 use serde_json::Value;
 
 use super::vectors::{array, text};
@@ -54,23 +52,4 @@ pub(crate) fn named(email: &str, instance: &str) -> Identity {
         seed[i % 32] = seed[i % 32].wrapping_mul(31).wrapping_add(byte);
     }
     Identity::generate::<Nacl>(&mut Random::new(seed), email, instance).expect("good names")
-}
-
-/// What somebody knows of a person with one device, which can be dialled there.
-pub(crate) fn as_contact(of: &Identity, url: &str) -> Contact {
-    Contact {
-        person_id: of.person_id(),
-        email: of.person().email.clone(),
-        person_key: of.person_key().public(),
-        person_sign_key: of.person_sign_key(),
-        instances: vec![ContactInstance {
-            instance_id: of.instance_id(),
-            name: of.instance().name.clone(),
-            instance_key: of.instance_key().public(),
-            instance_sign_key: of.instance_sign_key(),
-            url: Some(url.into()),
-            key_proven: false,
-            paired_at: Millis(0),
-        }],
-    }
 }

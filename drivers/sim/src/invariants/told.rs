@@ -85,30 +85,11 @@ impl Tokens {
 
 #[cfg(test)]
 mod tests {
-    use chumwire::contact::ContactInstance;
     use chumwire::crypto::Random;
     use chumwire::time::Millis;
 
     use super::*;
     use crate::insecure::Insecure;
-
-    fn contact(identity: &Identity) -> Contact {
-        Contact {
-            person_id: identity.person_id(),
-            email: "a@example.org".into(),
-            person_key: identity.person_key().public(),
-            person_sign_key: identity.person_sign_key(),
-            instances: vec![ContactInstance {
-                instance_id: identity.instance_id(),
-                name: "laptop".into(),
-                instance_key: identity.instance_key().public(),
-                instance_sign_key: identity.instance_sign_key(),
-                key_proven: true,
-                url: None,
-                paired_at: Millis(0),
-            }],
-        }
-    }
 
     #[test]
     fn a_contact_with_keys_of_somebody_else_is_found() {
@@ -117,11 +98,11 @@ mod tests {
             Identity::generate::<Insecure>(&mut random, "a@example.org", "laptop").expect("a name")
         });
         let known = Known::of(&one);
-        assert_eq!(known.is(&contact(&one)), Ok(()));
-        let mut wrong = contact(&one);
+        assert_eq!(known.is(&Contact::of(&one, None, Millis(0))), Ok(()));
+        let mut wrong = Contact::of(&one, None, Millis(0));
         wrong.person_key = other.person_key().public();
         assert!(known.is(&wrong).is_err());
-        let mut wrong = contact(&one);
+        let mut wrong = Contact::of(&one, None, Millis(0));
         wrong.instances[0].instance_key = other.instance_key().public();
         assert!(known.is(&wrong).is_err());
     }
@@ -135,7 +116,7 @@ mod tests {
         let event = Event::Paired {
             conn: ConnId(1),
             role: Role::Acceptor,
-            contact: contact(&identity.expect("a name")),
+            contact: Contact::of(&identity.expect("a name"), None, Millis(0)),
             invitation: Some(InvitationId([1; 32])),
         };
         let mut tokens = Tokens::default();

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use chumwire::chum::{Answer, Ask, AskId, NewHead, Presence, VersionNode, Write};
-use chumwire::contact::ContactInstance;
 use chumwire::crypto::Random;
 use chumwire::io::ConnId;
 use chumwire::objects::{FileHash, Object, ObjectHash, Recipes, Reference};
@@ -170,22 +169,7 @@ fn identity(name: &str) -> Identity {
 }
 
 fn contact(name: &str) -> Contact {
-    let of = identity(name);
-    Contact {
-        person_id: of.person_id(),
-        email: of.person().email.clone(),
-        person_key: of.person_key().public(),
-        person_sign_key: of.person_sign_key(),
-        instances: vec![ContactInstance {
-            instance_id: of.instance_id(),
-            name: name.into(),
-            instance_key: of.instance_key().public(),
-            instance_sign_key: of.instance_sign_key(),
-            key_proven: true,
-            url: None,
-            paired_at: Millis(1),
-        }],
-    }
+    Contact::of(&identity(name), None, Millis(1))
 }
 
 fn invitation(n: u8, expires: u64) -> InvitationRecord {

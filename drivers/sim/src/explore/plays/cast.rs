@@ -1,6 +1,6 @@
 //! Who takes part in plays, and what they are told to do.
 
-use chumwire::contact::{Contact, ContactInstance};
+use chumwire::contact::Contact;
 use chumwire::node::{Node, NodeConfig};
 use chumwire::pairing::Invitation;
 use chumwire::relay::RelayConfig;
@@ -45,21 +45,7 @@ pub(super) fn friend(
     let known = config::<Insecure>(other).identity;
     let mut config = config::<Insecure>(name);
     config.serve.insert(chumwire::establish::Group::Chum);
-    config.contacts = vec![Contact {
-        person_id: known.person_id(),
-        email: known.person().email.clone(),
-        person_key: known.person_key().public(),
-        person_sign_key: known.person_sign_key(),
-        instances: vec![ContactInstance {
-            instance_id: known.instance_id(),
-            name: "laptop".into(),
-            instance_key: known.instance_key().public(),
-            instance_sign_key: known.instance_sign_key(),
-            key_proven: true,
-            url: Some(url.into()),
-            paired_at: Millis(0),
-        }],
-    }];
+    config.contacts = vec![Contact::of(&known, Some(url), Millis(0))];
     edit(&mut config);
     config
 }
