@@ -159,6 +159,7 @@ mod tests {
             r#"{"responseId":"7"}"#,
             r#"{"responseId":-7}"#,
             r#"{"x":[{"responseId":7,"#,
+            r#"{"responseId":{"x":7,"y":8}}"#,
             r#"["responseId":7,"#,
             r#"{"x":"responseId":"7,"#,
             r#"{}"responseId":7,"#,

@@ -57,3 +57,32 @@ fn objects_files_and_versions_arrive_both_ways() {
         assert_eq!(rounds.count(), 1, "{:?}", end.events);
     }
 }
+
+#[test]
+fn what_went_over_is_counted_on_both_sides() {
+    let recipes = recipes();
+    let mut alice = MemoryStore::new();
+    let [picture, body] = [&[7; 300][..], b"text"].map(|bytes| alice.put_file(bytes));
+    let root = note("root")
+        .with("picture", Reference::Blob(picture))
+        .with("body", Reference::Clob(body));
+    let root = alice.put(&recipes, &root).expect("a note");
+    alice.share(Reference::Object(root), person("bob"));
+    let mut config = ChumConfig::default();
+    config.keep_running = false;
+    let mut pair = Pair::new(config, [alice, MemoryStore::new()]);
+    pair.run(Micros::secs(60));
+    let log = |n: usize| {
+        let ended = pair.ends[n].events.iter().find_map(|event| match event {
+            ChumEvent::Ended { log, .. } => Some(log),
+            _ => None,
+        });
+        ended.expect("it ends")
+    };
+    for gone in [&log(0).sent, &log(1).received] {
+        assert_eq!((gone.objects, gone.files), (1, 2));
+        assert!(gone.bytes > 304);
+        assert_eq!(gone.what.len(), 3);
+    }
+    assert_eq!(log(0).received.what, []);
+}
