@@ -493,21 +493,49 @@ impl Work {
 mod tests {
     use super::*;
     use crate::crypto::Nacl;
+    use crate::objects::Value;
     use crate::time::Millis;
 
-    #[test]
-    fn what_a_contact_makes_wait_is_bounded() {
+    /// A keeper, and somebody who is a contact.
+    fn keeper() -> (Bookkeeper, Contact) {
         let mut random = Random::new([1; 32]);
         let mut someone =
             |email| Identity::generate::<Nacl>(&mut random, email, "phone").expect("good names");
         let (own, other) = (someone("own@example.org"), someone("other@example.org"));
-        let contact = Contact::of(&other, None, Millis(0));
         let recipes = Recipes::known();
-        let (kept, contacts) = (Vec::new(), Vec::new());
-        let mut keeper = Bookkeeper::new(&own, None, kept, contacts, recipes, random);
+        let keeper = Bookkeeper::new(&own, None, Vec::new(), Vec::new(), recipes, random);
+        (keeper, Contact::of(&other, None, Millis(0)))
+    }
+
+    #[test]
+    fn what_a_contact_makes_wait_is_bounded() {
+        let (mut keeper, contact) = keeper();
         for n in 0..=limits::BOOK_CHANGES {
             keeper.profile(contact.clone(), ObjectHash::of(&alloc::format!("{n}")));
         }
         assert_eq!(keeper.waiting.len(), limits::BOOK_CHANGES);
+    }
+
+    #[test]
+    fn a_contact_tells_of_its_own_devices_in_its_own_profile_only() {
+        let (mut keeper, contact) = keeper();
+        let (it, other) = (contact.person_id, PersonId([7; 32]));
+        for (person, owner, is_read) in [
+            (it, other, false),
+            (other, it, false),
+            (other, other, false),
+            (it, it, true),
+        ] {
+            let endpoint = Value::from(ObjectHash([9; 32]));
+            let profile = Object::new("Profile")
+                .with("profileId", "default")
+                .with("personId", IdHash::from(person))
+                .with("owner", IdHash::from(owner))
+                .with("communicationEndpoint", Value::List([endpoint].into()))
+                .with("personDescription", Value::List(Vec::new()));
+            let text = keeper.recipes.write(&profile).expect("a profile");
+            keeper.version(contact.clone(), &[Some(text)]);
+            assert_eq!(keeper.at.is_some(), is_read, "{person} {owner}");
+        }
     }
 }

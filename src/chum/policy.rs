@@ -210,3 +210,26 @@ impl Policy for DefaultPolicy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_the_owner_and_of_its_instances_come_from_no_peer() {
+        let (own, instance) = (PersonId([1; 32]), InstanceId([2; 32]));
+        let policy = DefaultPolicy::new(own, instance);
+        let keys = |owner: IdHash| {
+            let offer = Offer {
+                from: PersonId([3; 32]),
+                role: Role::Unversioned,
+                type_name: Some("Keys"),
+                reference: Reference::Object(crate::objects::ObjectHash([4; 32])),
+            };
+            policy.arrived(&offer, &Object::new("Keys").with("owner", owner))
+        };
+        assert_eq!(keys(own.into()), Verdict::Refuse);
+        assert_eq!(keys(instance.into()), Verdict::Refuse);
+        assert_eq!(keys(IdHash([3; 32])), Verdict::Accept);
+    }
+}
